@@ -32,6 +32,9 @@ from birddog.geo import A_M, B_M, E2
 
 #: Numbers of one motion in a bank; of what ``step`` adds behind it: 14 of the Gaussian, NIS, log density, NIS of the velocity.
 WIDTH, TAIL = 15, 17
+#: There are not more motions than this, and they are summed in rows of so many; numbers to work in.
+LANES = 16
+WORK = 19 * LANES
 #: What ``step`` is to do, added up.
 AHEAD, POSITION, VELOCITY = 1, 2, 4
 #: A motion's state is carried where its chance is at least this.
@@ -184,10 +187,12 @@ def _coefficients(dt_s, q, tau_s):
     return 1.0 - d, tau_s * d, q11, q * tau_s * tau_s * d * d / 2.0, -q * tau_s * math.expm1(-2.0 * u) / 2.0
 
 
-def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
+def _ahead(bank, out, work, dt_s, awake_from, table, brought, modes):
     """Exchange between the motions and each one's prediction, from bank into out.
 
-    A row of ``s`` is one sum of all motions that are gone to, so that the innermost loops run along them, several at once.
+    A row of ``LANES`` numbers of ``work`` is one sum of all motions that are gone to, so that a loop along them has several at
+    once: the moments as in ``e .. pvv`` below (14), and of each motion that is gone to its chance, what of that is of those
+    awake, and the kick.
     """
     m = modes.shape[0]
     likely = 0
@@ -197,47 +202,53 @@ def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
     # moments about the likeliest, so that no digits are lost to the frame's far origin
     k = WIDTH * likely
     e0, ve0, n0, vn0 = bank[k + 1], bank[k + 2], bank[k + 3], bank[k + 4]
-    # the moments as in ``raised``; behind them of each motion that is gone to its chance, what is of those awake, and the kick
-    s = np.zeros((17, m))
-    w = np.empty(m)
-    raised = np.empty(14)
+    for k in range(19 * LANES):
+        work[k] = 0.0
     for i in range(m):
         k = WIDTH * i
         mu = bank[k]
         for j in range(m):
-            w[j] = table[i, j] * mu
-            s[14, j] += w[j]
+            work[17 * LANES + j] = table[i, j] * mu
+        for j in range(LANES):
+            work[14 * LANES + j] += work[17 * LANES + j]
         if bank[k + 5] < 0.0:
             continue
-        e, ve, n, vn = bank[k + 1] - e0, bank[k + 2] - ve0, bank[k + 3] - n0, bank[k + 4] - vn0
-        raised[0], raised[1], raised[2], raised[3] = e, ve, n, vn
-        raised[4] = bank[k + 5] + e * e
-        raised[5] = bank[k + 6] + e * ve
-        raised[6] = bank[k + 7] + e * n
-        raised[7] = bank[k + 8] + e * vn
-        raised[8] = bank[k + 9] + ve * ve
-        raised[9] = bank[k + 10] + ve * n
-        raised[10] = bank[k + 11] + ve * vn
-        raised[11] = bank[k + 12] + n * n
-        raised[12] = bank[k + 13] + n * vn
-        raised[13] = bank[k + 14] + vn * vn
         for j in range(m):
-            s[15, j] += w[j]
-            s[16, j] += w[j] * brought[i, j]
-        for r in range(14):
-            x = raised[r]
-            for j in range(m):
-                s[r, j] += w[j] * x
+            work[18 * LANES + j] = brought[i, j]
+        e, ve, n, vn = bank[k + 1] - e0, bank[k + 2] - ve0, bank[k + 3] - n0, bank[k + 4] - vn0
+        p00 = bank[k + 5] + e * e
+        p01 = bank[k + 6] + e * ve
+        p02 = bank[k + 7] + e * n
+        p03 = bank[k + 8] + e * vn
+        p11 = bank[k + 9] + ve * ve
+        p12 = bank[k + 10] + ve * n
+        p13 = bank[k + 11] + ve * vn
+        p22 = bank[k + 12] + n * n
+        p23 = bank[k + 13] + n * vn
+        p33 = bank[k + 14] + vn * vn
+        for j in range(LANES):
+            w = work[17 * LANES + j]
+            work[j] += w * e
+            work[LANES + j] += w * ve
+            work[2 * LANES + j] += w * n
+            work[3 * LANES + j] += w * vn
+            work[4 * LANES + j] += w * p00
+            work[5 * LANES + j] += w * p01
+            work[6 * LANES + j] += w * p02
+            work[7 * LANES + j] += w * p03
+            work[8 * LANES + j] += w * p11
+            work[9 * LANES + j] += w * p12
+            work[10 * LANES + j] += w * p13
+            work[11 * LANES + j] += w * p22
+            work[12 * LANES + j] += w * p23
+            work[13 * LANES + j] += w * p33
+            work[15 * LANES + j] += w
+            work[16 * LANES + j] += w * work[18 * LANES + j]
     total = 0.0
     for j in range(m):
-        total += s[14, j]
-        s[15, j] = max(s[15, j], 1e-300)
-        s[16, j] /= s[15, j]
-    for r in range(14):
-        for j in range(m):
-            s[r, j] /= s[15, j]
+        total += work[14 * LANES + j]
     for j in range(m):
-        chance = s[14, j]
+        chance = work[14 * LANES + j]
         k = WIDTH * j
         out[k] = chance / total
         if chance < awake_from:
@@ -245,17 +256,19 @@ def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
                 out[k + r] = 0.0
             out[k + 5] = ASLEEP
             continue
-        e, ve, n, vn = s[0, j], s[1, j], s[2, j], s[3, j]
-        p00 = s[4, j] - e * e
-        p01 = s[5, j] - e * ve
-        p02 = s[6, j] - e * n
-        p03 = s[7, j] - e * vn
-        p11 = s[8, j] - ve * ve + s[16, j]
-        p12 = s[9, j] - ve * n
-        p13 = s[10, j] - ve * vn
-        p22 = s[11, j] - n * n
-        p23 = s[12, j] - n * vn
-        p33 = s[13, j] - vn * vn + s[16, j]
+        w = max(work[15 * LANES + j], 1e-300)
+        kick = work[16 * LANES + j] / w
+        e, ve, n, vn = work[j] / w, work[LANES + j] / w, work[2 * LANES + j] / w, work[3 * LANES + j] / w
+        p00 = work[4 * LANES + j] / w - e * e
+        p01 = work[5 * LANES + j] / w - e * ve
+        p02 = work[6 * LANES + j] / w - e * n
+        p03 = work[7 * LANES + j] / w - e * vn
+        p11 = work[8 * LANES + j] / w - ve * ve + kick
+        p12 = work[9 * LANES + j] / w - ve * n
+        p13 = work[10 * LANES + j] / w - ve * vn
+        p22 = work[11 * LANES + j] / w - n * n
+        p23 = work[12 * LANES + j] / w - n * vn
+        p33 = work[13 * LANES + j] / w - vn * vn + kick
         e, ve, n, vn = e + e0, ve + ve0, n + n0, vn + vn0
         if modes[j, 2] > 0.0:
             walk = modes[j, 2] * dt_s
@@ -308,56 +321,77 @@ def _least(out, m, h, z0, z1, r00, r01, r11):
     return least
 
 
-def _measured(out, m, h, z0, z1, r00, r01, r11):
+def _measured(out, work, m, h, z0, z1, r00, r01, r11):
     """Every awake motion after a measurement, in place (Joseph's form), and their chances against each other.
 
     Returns the log density of the measurement under the mixture before it.
     """
     g = h + 2
-    logs = np.empty(m)
     top = -math.inf
-    p = np.empty((4, 4))
-    gain = np.empty((4, 2))
-    left = np.empty((4, 4))
     left_over = 1.0
     for j in range(m):
         k = WIDTH * j
         if out[k + 5] < 0.0:
             left_over -= out[k]
             continue
-        for a in range(4):
-            for b in range(4):
-                p[a, b] = out[k + _P[a, b]]
-        s00 = p[h, h] + r00
-        s01 = p[h, g] + r01
-        s11 = p[g, g] + r11
+        p00, p01, p02, p03 = out[k + 5], out[k + 6], out[k + 7], out[k + 8]
+        p11, p12, p13 = out[k + 9], out[k + 10], out[k + 11]
+        p22, p23, p33 = out[k + 12], out[k + 13], out[k + 14]
+        # the columns of P that are measured
+        if h == 0:
+            a0, a1, a2, a3 = p00, p01, p02, p03
+            b0, b1, b2, b3 = p02, p12, p22, p23
+            aa, ab, bb = p00, p02, p22
+        else:
+            a0, a1, a2, a3 = p01, p11, p12, p13
+            b0, b1, b2, b3 = p03, p13, p23, p33
+            aa, ab, bb = p11, p13, p33
+        s00 = aa + r00
+        s01 = ab + r01
+        s11 = bb + r11
         y0 = z0 - out[k + 1 + h]
         y1 = z1 - out[k + 1 + g]
         det = s00 * s11 - s01 * s01
         nis = (s11 * y0 * y0 - 2.0 * s01 * y0 * y1 + s00 * y1 * y1) / det
-        logs[j] = math.log(max(out[k], 1e-300)) - 0.5 * (nis + math.log(det))
-        top = max(top, logs[j])
-        # K = P Hᵀ S⁻¹, then M = (I - K H) P
-        for a in range(4):
-            gain[a, 0] = (p[a, h] * s11 - p[a, g] * s01) / det
-            gain[a, 1] = (p[a, g] * s00 - p[a, h] * s01) / det
-            out[k + 1 + a] += gain[a, 0] * y0 + gain[a, 1] * y1
-            for b in range(4):
-                left[a, b] = p[a, b] - gain[a, 0] * p[h, b] - gain[a, 1] * p[g, b]
-        # M (I - K H)ᵀ + K R Kᵀ
-        n = 5
-        for a in range(4):
-            for b in range(a, 4):
-                noise = (gain[a, 0] * r00 + gain[a, 1] * r01) * gain[b, 0] + (gain[a, 0] * r01 + gain[a, 1] * r11) * gain[b, 1]
-                out[k + n] = left[a, b] - left[a, h] * gain[b, 0] - left[a, g] * gain[b, 1] + noise
-                n += 1
+        log = math.log(max(out[k], 1e-300)) - 0.5 * (nis + math.log(det))
+        work[j] = log
+        top = max(top, log)
+        # K = P Hᵀ S⁻¹: its columns c and d
+        c0, d0 = (a0 * s11 - b0 * s01) / det, (b0 * s00 - a0 * s01) / det
+        c1, d1 = (a1 * s11 - b1 * s01) / det, (b1 * s00 - a1 * s01) / det
+        c2, d2 = (a2 * s11 - b2 * s01) / det, (b2 * s00 - a2 * s01) / det
+        c3, d3 = (a3 * s11 - b3 * s01) / det, (b3 * s00 - a3 * s01) / det
+        out[k + 1] += c0 * y0 + d0 * y1
+        out[k + 2] += c1 * y0 + d1 * y1
+        out[k + 3] += c2 * y0 + d2 * y1
+        out[k + 4] += c3 * y0 + d3 * y1
+        # M = (I - K H) P, of it the same columns u and v; then M (I - K H)ᵀ + K R Kᵀ
+        u0, v0 = a0 - c0 * aa - d0 * ab, b0 - c0 * ab - d0 * bb
+        u1, v1 = a1 - c1 * aa - d1 * ab, b1 - c1 * ab - d1 * bb
+        u2, v2 = a2 - c2 * aa - d2 * ab, b2 - c2 * ab - d2 * bb
+        u3, v3 = a3 - c3 * aa - d3 * ab, b3 - c3 * ab - d3 * bb
+        n0, o0 = c0 * r00 + d0 * r01, c0 * r01 + d0 * r11
+        n1, o1 = c1 * r00 + d1 * r01, c1 * r01 + d1 * r11
+        n2, o2 = c2 * r00 + d2 * r01, c2 * r01 + d2 * r11
+        n3, o3 = c3 * r00 + d3 * r01, c3 * r01 + d3 * r11
+        out[k + 5] = (p00 - c0 * a0 - d0 * b0) - u0 * c0 - v0 * d0 + (n0 * c0 + o0 * d0)
+        out[k + 6] = (p01 - c0 * a1 - d0 * b1) - u0 * c1 - v0 * d1 + (n0 * c1 + o0 * d1)
+        out[k + 7] = (p02 - c0 * a2 - d0 * b2) - u0 * c2 - v0 * d2 + (n0 * c2 + o0 * d2)
+        out[k + 8] = (p03 - c0 * a3 - d0 * b3) - u0 * c3 - v0 * d3 + (n0 * c3 + o0 * d3)
+        out[k + 9] = (p11 - c1 * a1 - d1 * b1) - u1 * c1 - v1 * d1 + (n1 * c1 + o1 * d1)
+        out[k + 10] = (p12 - c1 * a2 - d1 * b2) - u1 * c2 - v1 * d2 + (n1 * c2 + o1 * d2)
+        out[k + 11] = (p13 - c1 * a3 - d1 * b3) - u1 * c3 - v1 * d3 + (n1 * c3 + o1 * d3)
+        out[k + 12] = (p22 - c2 * a2 - d2 * b2) - u2 * c2 - v2 * d2 + (n2 * c2 + o2 * d2)
+        out[k + 13] = (p23 - c2 * a3 - d2 * b3) - u2 * c3 - v2 * d3 + (n2 * c3 + o2 * d3)
+        out[k + 14] = (p33 - c3 * a3 - d3 * b3) - u3 * c3 - v3 * d3 + (n3 * c3 + o3 * d3)
     total = 0.0
     for j in range(m):
         if out[WIDTH * j + 5] >= 0.0:
-            total += math.exp(logs[j] - top)
+            work[j] = math.exp(work[j] - top)
+            total += work[j]
     for j in range(m):
         if out[WIDTH * j + 5] >= 0.0:
-            out[WIDTH * j] = math.exp(logs[j] - top) * left_over / total
+            out[WIDTH * j] = work[j] * left_over / total
     return top + math.log(total) - _LOG_2PI
 
 
@@ -421,12 +455,12 @@ def _gaussian(out, m, to):
                     n += 1
 
 
-def _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate):
+def _stepped(bank, out, work, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate):
     """``step`` into an array."""
     m = modes.shape[0]
     at = WIDTH * m
     if what & AHEAD:
-        _ahead(bank, out, dt_s, awake_from, table, brought, modes)
+        _ahead(bank, out, work, dt_s, awake_from, table, brought, modes)
     else:
         for k in range(at):
             out[k] = bank[k]
@@ -437,9 +471,9 @@ def _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r
             y0, y1, s00, s01, s11 = (z0, z1, r00, r01, r11) if h == 0 else (v0, v1, r_v, 0.0, r_v)
             nis = _least(out, m, h, y0, y1, s00, s01, s11)
             if h == 0 and nis > SURPRISE and what & AHEAD:
-                _ahead(bank, out, dt_s, 0.0, table, brought, modes)
+                _ahead(bank, out, work, dt_s, 0.0, table, brought, modes)
                 nis = _least(out, m, h, y0, y1, s00, s01, s11)
-            log = _measured(out, m, h, y0, y1, s00, s01, s11) if h == 0 or nis <= gate else 0.0
+            log = _measured(out, work, m, h, y0, y1, s00, s01, s11) if h == 0 or nis <= gate else 0.0
             if h == 0:
                 out[at + 14] = nis
                 out[at + 15] = log
@@ -464,7 +498,7 @@ def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, 
     out = np.empty(WIDTH * modes.shape[0] + TAIL)
     # of a type with the rows of ``follow``, so that what both call is compiled once
     own = bank.copy()
-    _stepped(own, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate)
+    _stepped(own, out, np.empty(WORK), what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate)
     return out
 
 
@@ -955,7 +989,7 @@ def begin(row, resting, brought, modes, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, 
     v0 = ve if has_v else 0.0
     v1 = vn if has_v else 0.0
     what = VELOCITY if has_v else 0
-    _stepped(bank, row, what, 0.0, 0.0, brought, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, v0, v1, r_v, math.inf)
+    _stepped(bank, row, np.empty(WORK), what, 0.0, 0.0, brought, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, v0, v1, r_v, math.inf)
     for k in range(to, row.shape[0]):
         row[k] = 0.0
     row[to + ANCHOR] = lat_deg
@@ -1003,10 +1037,10 @@ def _reached(row, out, at, dt_s, stood_s):
             _holding(out, at, e - far, n)
 
 
-def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, stood_s, overdue):
+def _show(row, out, work, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, stood_s, overdue):
     """``show`` into 16 numbers of another array, from ``x`` on; 14 numbers of ``out`` stand free behind what ``step`` has."""
     at = WIDTH * modes.shape[0]
-    _stepped(row, out, AHEAD, dt_s, awake_from, table, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    _stepped(row, out, work, AHEAD, dt_s, awake_from, table, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     if not (abs(out[at]) <= FAR_M and abs(out[at + 2]) <= FAR_M):
         return False
     _lasting(out, at, bias)
@@ -1035,7 +1069,8 @@ def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias,
     at = WIDTH * modes.shape[0]
     out = np.empty(at + TAIL + 14)
     return _show(
-        row, out, row, at + TAIL + SHOWN, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, stood_s, overdue
+        row, out, np.empty(WORK), row, at + TAIL + SHOWN, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias,
+        stood_s, overdue,
     )
 
 
@@ -1046,18 +1081,19 @@ def show_all(row, awake_from, tables, which, brought, modes, times_s, lat0_deg, 
         tables, which: what ``show`` has as ``table``, and of each time which of them its is.
         told: (n, 16), what is in ``SHOWN`` of each.
     """
-    out = np.empty(WIDTH * modes.shape[0] + TAIL + 14)
+    out, work = np.empty(WIDTH * modes.shape[0] + TAIL + 14), np.empty(WORK)
     for i in range(times_s.shape[0]):
         if not _show(
-            row, out, told[i], 0, awake_from, tables[which[i]], brought, modes, times_s[i], lat0_deg, lon0_deg, bias, stood_s,
-            overdue,
+            row, out, work, told[i], 0, awake_from, tables[which[i]], brought, modes, times_s[i], lat0_deg, lon0_deg, bias,
+            stood_s, overdue,
         ):
             return i
     return times_s.shape[0]
 
 
 def _follow(
-    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, side_s, flags,
+    row, out, work, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v,
+    side_s, flags,
 ):  # fmt: skip
     """A track after the next fix of a device of its own, where that is one like nearly all: near, believed, no new anchor.
 
@@ -1067,6 +1103,7 @@ def _follow(
 
     Args:
         dt_s: since what was used last; lat_deg .. vn: of the fix; vn NaN where it states no velocity.
+        out, work: to work in, at + ``TAIL`` and ``WORK`` numbers.
         gate, base, base_v: the class's largest NIS of a velocity, and its variances of place and velocity.
         side_s: since its side changed.
         flags: STATED, the fix states how good it is; SIDES, there are sides; SAME, the fix before was of the same receiver.
@@ -1119,8 +1156,7 @@ def _follow(
     else:
         side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off, every_s, even = (
             3, z0, z1, says + FIX_LEAST, z0, z1, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, EVEN)
-    out = np.empty(at + TAIL)
-    _stepped(row, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
+    _stepped(row, out, work, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
     if not out[at + 15] >= OUTLIER_MOST or not (abs(out[at]) <= REANCHOR_M and abs(out[at + 2]) <= REANCHOR_M):
         return 0
     e, n = out[at], out[at + 2]
@@ -1180,8 +1216,8 @@ def follow(
 ):  # fmt: skip
     """``_follow``, from outside."""
     return _follow(
-        row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, side_s,
-        flags,
+        row, np.empty(WIDTH * modes.shape[0] + TAIL), np.empty(WORK), awake_from, table, brought, modes, dt_s, lat_deg, lon_deg,
+        r_ee, r_en, r_nn, ve, vn, gate, base, base_v, side_s, flags,
     )  # fmt: skip
 
 
@@ -1203,6 +1239,7 @@ def follow_all(
     """
     at = WIDTH * modes.shape[0]
     x = at + TAIL + PLACE
+    out, work = np.empty(at + TAIL), np.empty(WORK)
     n = rows.shape[0]
     kept_n = 0
     for i in range(n):
@@ -1212,8 +1249,8 @@ def follow_all(
             flags |= SIDES
             side_s = (whole[i, 0] - turned_ns[0]) / second_ns
         did = _follow(
-            row, awake_from, tables[which[i]], brought, modes, waits_s[i], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4],
-            rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
+            row, out, work, awake_from, tables[which[i]], brought, modes, waits_s[i], rows[i, 1], rows[i, 2], rows[i, 3],
+            rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
         if not did:
             return i
         sides = True

@@ -22,7 +22,7 @@ from tracking import bank as banks
 from tracking import engine as scalar_engine
 from tracking.bank import ANYTHING, CLASS_WEIGHTS, HARD, MODES, NEW_V, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
 from tracking.engine import State
-from tracking.kernel import AHEAD, ASLEEP, AWAKE, POSITION, VELOCITY, WIDTH, compiled
+from tracking.kernel import AHEAD, ASLEEP, AWAKE, LANES, POSITION, VELOCITY, WIDTH, compiled
 from tracking.presets import STATION
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -76,6 +76,7 @@ class Motion:
     )  # fmt: skip
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
+        assert len(modes) <= LANES, "as the kernel sums them"
         self.modes, self.engine, self.awake_from = modes, engine, AWAKE
         self.step, self.begin, self.show, self.show_all, self.follow, self.follow_all, self.squeeze, _ = compiled()
         total = sum(mode.weight for mode in modes)
