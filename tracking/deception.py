@@ -650,7 +650,7 @@ def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, boo
             how = f"says {stated:.0f} m/s" if stated > ANY_MEANS_MPS else f"is {away_m / 1000:.0f} km off after {dt_s:.0f} s"
             text = f"{m.device} {how}: nothing that carries it is so fast"
             _tell(live, source, "impossible_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
-    else:
+    elif "two_places" not in live.state.open_events:  # where one of each two fixes is possible
         source.beyond = 0
         _over(source, "impossible_speed", m.time_ns, book)
     if used:

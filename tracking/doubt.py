@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 
-from birddog.geo import distance_m
+import numpy as np
+
+from birddog.geo import DEGREE_M, distance_m
+from birddog.model import Track
 from birddog.units import NS
 from tracking.measurement import Measurement
 from tracking.step import Core, Model, placed
-from tracking.track_state import Turns
+from tracking.track_state import VERDICTS, LiveTrack, Turns
 
 #: So many runs of refused fixes between the same two places are no single faults any more.
 TURNS = 3
+#: Places nearer to each other than this, m, are no two.
+TWO_M = 1000.0
+#: Two that agree to this share of half the way there are no chance either.
+SAME = 0.05
+#: As the ring of a track has it what became of a fix that was refused.
+REFUSED = VERDICTS.index("refused")
 
 
 def beyond_reach_m(core: Core, m: Measurement, model: Model, since_ns: int | None = None) -> float:
@@ -42,6 +51,19 @@ def turns_after(old: Turns | None, core: Core, m: Measurement, away_m: float, no
     before = ((old.here, old.there), (old.there, old.here))
     again = any(max(_away_m(here, a), _away_m(there, b)) < away_m / 2.0 for a, b in before)
     return Turns(old.count + 1 if again else 1, now_ns, here, there)
+
+
+def other_place(live: LiveTrack, row: Track) -> Measurement | None:
+    """The last of a track's refused fixes where several agree on one other place than that of its row."""
+    ring, to_m = live.state.ring, DEGREE_M * np.array([1.0, math.cos(math.radians(row.lat_deg))])
+    places = ring.table[:, 1:3].copy()
+    away_m = np.linalg.norm((places - (row.lat_deg, row.lon_deg)) * to_m, axis=1)
+    some = np.flatnonzero((ring.table[:, 9] == REFUSED) & (away_m > TWO_M))
+    if len(some) < 2 or ring[int(some[-1])].origin != "fix":
+        return None
+    off_m, near_m = np.linalg.norm((places[some] - places[some[-1]]) * to_m, axis=1), away_m[some[-1]] / 2.0
+    count = np.count_nonzero(off_m < near_m)
+    return ring[int(some[-1])] if count >= TURNS or np.count_nonzero(off_m < SAME * near_m) >= 2 else None
 
 
 def _away_m(a: tuple[float, float], b: tuple[float, float]) -> float:

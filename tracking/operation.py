@@ -35,6 +35,7 @@ from tracking.clocks import WAY_NS, Before, is_right
 from tracking.contact import Look
 from tracking.deception import JAMS
 from tracking.decided import decide, is_false
+from tracking.doubt import TURNS
 from tracking.enrolments import Enrolments
 from tracking.evidence import at_place, of_fix
 from tracking.expectations import Expectations
@@ -110,7 +111,8 @@ class OperationFold:
             model = tracker.model(live)
             if live.updated_ns(model) is not None and (aboard or self._carrier(live) is None):
                 some = live.rows(times_ns, model, said(live), tracker.quiet_s)
-                rows.append([tracker.told(row, live, model) for row in some] if doubtful or live.state.passes else some)
+                more = doubtful or live.state.passes or live.state.open_events or some[0].refused >= TURNS
+                rows.append([tracker.told(row, live, model) for row in some] if more else some)
         out = []
         for k, time_ns in enumerate(times_ns):
             some = [of[k] for of in rows]

@@ -27,7 +27,7 @@ from tracking.budget import Allowed
 from tracking.companions import Companions
 from tracking.contact import Look
 from tracking.crowd import Rider
-from tracking.doubt import TURNS, beyond_reach_m, turns_after
+from tracking.doubt import TURNS, beyond_reach_m, other_place, turns_after
 from tracking.kernel import ALONE_S
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
@@ -667,6 +667,8 @@ class Tracker:
         if s.open_events and not row.rival_device and (reader := _read_apart(s)):
             lat, lon = s.open_events["parted"].lat_deg, s.open_events["parted"].lon_deg
             row = msgspec.structs.replace(row, rival_lat_deg=lat, rival_lon_deg=lon, rival_device=reader)
+        elif row.refused >= TURNS and row.rival_lat_deg is None and (two := other_place(live, row)) is not None:
+            row = msgspec.structs.replace(row, rival_lat_deg=two.lat_deg, rival_lon_deg=two.lon_deg, rival_device=two.device)
         return self.companions.told(row, live, self.log.crowd) if live.state.passes else row
 
     def delete(self, live: LiveTrack, book: Book) -> None:

@@ -122,3 +122,31 @@ def test_what_lies_still_says_the_same_place_again_and_again(journal):
                             attributes={"msg_type": 18}), fmt="ais")  # fmt: skip
     [row] = j.now(30.0 * 39 + 1)
     assert row.hits == 40 and row.updated_ns == T0 + 30 * 39 * NS
+
+
+@pytest.mark.parametrize("moored", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_ships_of_one_number_are_both_shown(journal, moored, seed):
+    """One of two that go by the same MMSI is followed; while that goes on the other one's last place is the second symbol."""
+    j, rng, said, shown, apart_m = journal(exercise=False), random.Random(seed), [], [], 50_000.0
+    for ship, every_s in ((0, rng.choice((6, 10))), (1, 180 if moored else rng.choice((6, 10, 30)))):
+        for t in np.arange(rng.uniform(1, 9), 1800, every_s * 1.01):
+            e, n = (apart_m, 0.0) if moored and ship else (apart_m * ship + sail(t, 8.0)[0], sail(t, 8.0)[1])
+            lat, lon = HOME.geodetic(e + rng.gauss(0, 4), n + rng.gauss(0, 4))
+            mps = 0.0 if moored and ship else 8.0
+            said.append((t + 0.3, Fix(
+                device="244660002", time_ns=T0 + round(t * NS), time_source="server", lat_deg=lat, lon_deg=lon,
+                speed_mps=mps, course_deg=90.0, attributes={"msg_type": 1},
+            )))  # fmt: skip
+    told_s = None
+    for came, m in sorted(said, key=lambda one: one[0]):
+        j.say(came, m, fmt="ais")
+        if told_s is None and j.events("two_places"):
+            told_s = came
+        if told_s is not None:
+            [row] = j.now(came)
+            places = [HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0]]
+            places += [] if row.rival_lat_deg is None else [HOME.en(lat_deg=row.rival_lat_deg, lon_deg=row.rival_lon_deg)[0]]
+            shown.append({round(e / apart_m) for e in places} >= {0, 1})
+    assert told_s is not None and np.mean(shown) > 0.9
+    assert len(j.happened("two_places")) == 1 and len(j.happened("impossible_speed")) <= 2
