@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
-from tracking.lag import BEHIND_NS, LESS_NS, RUN_NS, SAME_NS, SMALL_NS, SPOILT_MOST, STEADY, Lag, levelled
+from tracking.lag import BEHIND_NS, LESS_NS, RUN_NS, SAME_NS, SMALL_NS, SPOILT_MOST, STEADY, Held, Lag, levelled, spoilt
 from tracking.lag import heard as lag_heard
 
 #: So many messages are put right when it is known that their clock fell back.
@@ -30,13 +30,15 @@ def about(off_ns: int) -> str:
 class Before(msgspec.Struct, frozen=True, gc=False):
     """What a device's times were: the newest one, by how much it was after the one before (None: not known), and its way then.
 
-    ``many``: its messages come by several ways, of which one may be late; nothing follows from that.
+    ``many``: its messages come by several ways, of which one may be late; nothing follows from that.  ``as_said``: whether some
+    of its fixes fit its track better at the times that they state than so much later (``as_said``).
     """
 
     time_ns: int | None = None
     every_ns: int | None = None
     way_ns: int = 0
     many: bool = False
+    as_said: Callable[[Held, int], bool] | None = None
 
     def back(self, time_ns: int) -> bool:
         """Whether its times go on by much less than they do, or back."""
@@ -47,9 +49,10 @@ class Before(msgspec.Struct, frozen=True, gc=False):
 
 def is_right(lag: Lag, behind_ns: int) -> bool:
     """Whether a message of a clock that was right takes what its messages take."""
-    return not lag.run and behind_ns < BEHIND_NS and (
-        -SMALL_NS < behind_ns - lag.way_ns < SMALL_NS or lag.spoilt >= SPOILT_MOST
-    )
+    if lag.run or behind_ns >= BEHIND_NS:
+        return False
+    return (-SMALL_NS < behind_ns - lag.way_ns < SMALL_NS and (behind_ns >= SMALL_NS or not lag.way_ns)
+            or lag.spoilt >= SPOILT_MOST)  # fmt: skip
 
 
 class Ahead(msgspec.Struct, frozen=True, array_like=True):
@@ -181,6 +184,9 @@ class Clocks(msgspec.Struct):
             return fix.time_ns
         lag = lag_heard(old, fix.time_ns, book.now_ns, back=before.back(fix.time_ns), way_ns=before.way_ns)
         going = None if old is None else old.event
+        if lag.steady and going is None and lag.correction_ns and lag.is_small and before.as_said is not None:
+            if before.as_said(lag.held, lag.correction_ns):
+                lag = spoilt(lag, behind, book.now_ns)
         if going is not None and not lag.run:
             book.end(going, book.now_ns)
         elif lag.steady and going is None:

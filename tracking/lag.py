@@ -41,6 +41,8 @@ SINCE_NS = 60 * NS
 SPOILT_MOST = 6
 #: So much less than its times go on they go on when it falls back.
 LESS_NS = 15 * NS
+#: Of each message of a run the time that it stated, and where.
+Held = tuple[tuple[int, float, float], ...]
 #: How fast what is late by so much is followed: a message that took longer says little of a clock, one that took less more.
 SLOWER, QUICKER = 8, 2
 
@@ -76,7 +78,7 @@ class Lag(msgspec.Struct, frozen=True):
     spoilt: int = 0
     begun_ns: int = 0
     known_ns: int = 0
-    held: tuple[tuple[int, float, float], ...] = ()
+    held: Held = ()
     store: bool = False
     first_ns: int = 0
     late_ns: int = 0
@@ -121,6 +123,11 @@ def right_at(behind_ns: int, late_ns: int, spoilt: int = 0) -> Lag:
     return Lag(0, 0, right=True, way_ns=behind_ns if late else 0, spoilt=spoilt, late_ns=late_ns if late else 0)
 
 
+def spoilt(lag: Lag, behind_ns: int, now_ns: int) -> Lag:
+    """It only seemed to have fallen back a little."""
+    return right_at(behind_ns, now_ns, lag.spoilt + 1)
+
+
 def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way_ns: int = 0) -> Lag:
     """What is known after one more message that states a time.
 
@@ -143,6 +150,8 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
             # what became late little by little until it is so late is a clock that goes slow, and had the way that it had
             store = not back and behind - old.way_ns >= STORE_NS
             return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns, store=store)
+        if old.way_ns and -SMALL_NS < behind - old.way_ns < 0 and behind < SMALL_NS:  # not all of them take so long
+            return msgspec.structs.replace(old, late_ns=now_ns)
         return right_at(behind, late_ns, old.spoilt)
     if behind < (old.way_ns + SMALL_NS if old.is_small else BEHIND_NS):
         return right_at(behind, late_ns, old.spoilt + (old.is_small and not old.known_ns))

@@ -9,6 +9,7 @@ Longer than 400 lines: a method for each thing that can be heard, and all of the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -27,7 +28,7 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking import budget, copies, lifetime
+from tracking import as_said, budget, copies, lifetime
 from tracking.agenda import NEVER_NS
 from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
@@ -597,8 +598,10 @@ class OperationFold:
     def _before(self, live: LiveTrack, fix: Fix, fmt: str, now_ns: int) -> Before:
         """What a device's times were up to a fix of it; asked where that one takes longer than its messages do."""
         lag = self._state.clocks.lags.get(fix.device)
-        if lag is None or lag.run or fix.time_ns is None or is_right(lag, now_ns - fix.time_ns):
+        if lag is None or fix.time_ns is None or is_right(lag, now_ns - fix.time_ns):
             return _UNKNOWN
+        if lag.run:
+            return Before(as_said=partial(as_said.fits, live, self.tracker.model(live), fix.device))
         s, last = live.state, live.state.ring.last_fixes(fix.device, 2)
         if not last:
             return _UNKNOWN

@@ -286,6 +286,6 @@ def usual(live: LiveTrack, never: bool) -> tuple[str, int, str, bool] | None:
 
 def _is_in_time(lag: Lag | None, behind_ns: int, now_ns: int, s: TrackState) -> bool:
     """Whether a message takes what those of its device take, and its track is as ``slow`` as that."""
-    if lag is None or (not -SMALL_NS < behind_ns - lag.way_ns < SMALL_NS or lag.run) and not is_right(lag, behind_ns):
+    if lag is None or not is_right(lag, behind_ns):
         return False
     return not lag.way_ns or lag.is_doubtful(now_ns) == s.slow

@@ -245,6 +245,38 @@ def test_a_way_that_is_long_now_and_then_makes_nobody_doubtful(journal):
     assert slow == 0 and not j.happened("clock")
 
 
+def test_a_way_that_is_half_a_minute_long_now_and_then_makes_nobody_doubtful(journal):
+    """One message took 22 s, and none so much less that its way was asked again: all of them were taken to be that late."""
+    j = journal()
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=10))
+    late_s = [22.0, *(7.0 + 10.0 * (k % 3) for k in range(89))]
+    said = [(10 * k + s, fix("van", 10 * k, 150.0 * k)) for k, s in enumerate(late_s)]
+    for at_s, one in sorted(said, key=lambda row: row[0]):
+        j.say(at_s, one)
+        assert not j.fold.live(j.now(at_s)[0].track_id).state.slow
+    assert not j.happened("clock")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("every_s", [10, 20])
+def test_messages_that_are_late_alike_by_chance_end_as_in_order(every_s, seed, journal):
+    """Taken for a clock that fell back, they stood 24 s too late for good, and with them where the van was told to be."""
+    ends = []
+    for kind in ("in time", "four alike by chance"):
+        j, rng = journal(restart=True), random.Random(seed)
+        j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+        times = [every_s * k for k in range(60)]
+        made = [fix("van", t, 12.0 * t + rng.gauss(0, 5), rng.gauss(0, 5)) for t in times]
+        said = [(t + 2.0 if kind == "in time" else late(kind, t, k, rng), made[k]) for k, t in enumerate(times)]
+        for at_s, one in sorted(said, key=lambda row: row[0]):
+            j.say(at_s, one)
+        ends.append(j.now(60 * every_s + 30)[0])
+        assert not j.happened("clock")
+    one, other = ends
+    assert (one.lat_deg, one.lon_deg) == pytest.approx((other.lat_deg, other.lon_deg), abs=1e-11)
+    assert (one.p_ee, one.p_en, one.p_nn) == pytest.approx((other.p_ee, other.p_en, other.p_nn), rel=1e-9)
+
+
 def test_a_journal_whose_clock_is_set_back_follows_at_once(journal):
     """Our clock was an hour ahead: tracks coasted.  Put right, the next fix is of now, and nobody has been silent."""
     j = journal(restart=True)
@@ -345,12 +377,14 @@ def late(kind: str, t: float, k: int, rng: random.Random) -> float:
         return t + 1 + min(max(0, k - 50) * 3, 120)
     if kind == "three alike by chance":
         return t + {50: 25.0, 52: 25.3, 53: 24.8, 54: 12.0}.get(k % 97, 3.0)
+    if kind == "four alike by chance":
+        return t + {50: 26.0, 52: 26.3, 53: 25.8, 54: 26.1, 55: 12.0}.get(k % 97, 2.0)
     return t + (40 if k % 7 < 3 else 1)
 
 
 @pytest.mark.parametrize("every_s", [10, 20, 60])
 @pytest.mark.parametrize("kind", ["any order", "kept", "slower from then on", "slower and slower", "some by a slow way",
-                                  "three alike by chance"])  # fmt: skip
+                                  "three alike by chance", "four alike by chance"])  # fmt: skip
 def test_what_comes_late_is_no_clock(kind, every_s, journal):
     for seed in range(2):
         j, rng = journal(), random.Random(seed)
