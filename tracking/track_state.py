@@ -42,9 +42,9 @@ from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed,
 READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
 #: The share of a new read in how well a reader hears a tag: one read of a tag at rest is 2 to 4 dB off, now and then 6.
 RSSI_SHARE = 0.35
-#: Late data: so many steps of the ring are run again at once for a message, on average; what was not used is kept, up to so
-#: many.  Whose reports come in disorder all the time waits for the next in time: that runs the ring again anyway.
-LATE_STEPS, LATE_MOST = 1, 256
+#: Late data: for each message in time so many steps of the ring may be run again at once for late ones; what was not used is
+#: kept, up to so many.  Whose reports come in disorder all the time waits for the next in time: that runs the ring anyway.
+LATE_STEPS, LATE_MOST = 2, 256
 #: Of the filters of the ring one of so many is kept (2 kB each), and the newest.
 KEPT_EACH = 16
 #: What may become of a measurement of the ring; by its place here it stands among the numbers of its track.
@@ -118,7 +118,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
         taken: the times of the ring's measurements with which a rival took over and was told of.
-        credit: so many measurements may be run again for late ones at once.
+        credit: so many measurements may be run again for late ones at once (``LATE_STEPS``).
         waiting: late ones that are in the ring and not yet told of.
         past: where it was before the ring (``tracking.past``).
         decided: what operators decided of its measurements, the newest last.
@@ -707,16 +707,19 @@ class LiveTrack:
     def put_off(self, m: Measurement, now: bool) -> bool:
         """Whether a late measurement is only put in its place, and told of when the ring has been run again (``caught_up``).
 
-        Each message pays for ``LATE_STEPS`` of the ring; a late one that needs more, with those that wait already, waits.  So
-        a device whose reports come in disorder does not run its ring for each, and what is believed at any time is the same.
+        Each message in time pays for ``LATE_STEPS`` of the ring; a late one that needs more, with those that wait already,
+        waits.  So a device whose reports come in disorder does not run its ring for each, and what is believed at any time is
+        the same.
 
         Args:
             now: no later than now.
         """
         s = self.state
-        s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
         ring = s.ring
-        if not ring or m.time_ns > ring.newest_ns or self._is_old(m.time_ns):
+        if not ring or m.time_ns > ring.newest_ns:
+            s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
+            return False
+        if self._is_old(m.time_ns):
             return False
         at = _index(ring, m)
         steps = self._again(m, at)
@@ -732,10 +735,9 @@ class LiveTrack:
         ring = s.ring
         if time_ns >= ring.newest_ns or self._is_old(time_ns):
             return False
-        at, credit = bisect.bisect_left(ring.times_ns, time_ns), min(s.credit + LATE_STEPS, LATE_MOST)
-        if ring.times_ns[at] == time_ns or self._again(m, at) <= credit:
+        at = bisect.bisect_left(ring.times_ns, time_ns)
+        if ring.times_ns[at] == time_ns or self._again(m, at) <= s.credit:
             return False
-        s.credit = credit
         self._waits(m, at)
         return True
 
@@ -746,8 +748,11 @@ class LiveTrack:
             if other.time_ns <= first.time_ns and in_order(other) < in_order(first):
                 first = other
         if first is not m:
-            there = ring.at(first)
-            at = _index(ring, first) if there is None else there
+            times_ns, time_ns = ring.times_ns, first.time_ns
+            at = bisect.bisect_left(times_ns, time_ns)
+            if at + 1 < ring.n and times_ns[at + 1] == time_ns:  # which of them it is
+                there = ring.at(first)
+                at = _index(ring, first) if there is None else there
         return ring.n + 1 - at
 
     def _waits(self, m: Measurement, at: int) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Entry, Fix, FrameBody, Start, Tick, pack
+from birddog.model import Entry, Fix, FrameBody, Start, Tick, pack, unpack
 from birddog.units import NS
 from tracking import track_state
 from tracking.fold import Fold
@@ -117,6 +117,25 @@ def test_the_ring_is_not_run_again_for_each(monkeypatch):
     entries = arriving(fixes(900, 0.1), 20.0)
     folded(entries)
     assert steps[0] < 12 * 900
+
+
+def test_what_comes_in_disorder_waits_for_the_next_in_time(monkeypatch):
+    """Once what may be run again at once is used up the ring is run again for those in time, and for few others."""
+    entries, since = arriving(fixes(1500, 0.1), 20.0), track_state.LiveTrack.since
+    runs: list[int] = []
+    monkeypatch.setattr(track_state.LiveTrack, "since", lambda *args: runs.append(1) or since(*args))
+    fold, newest_ns, in_time = Fold(), 0, 0
+    for entry in entries:
+        before = len(runs)
+        fold.apply(entry)
+        if entry.kind == "frame":
+            time_ns = unpack(entry).observations[0].time_ns
+            in_time, newest_ns = in_time + (time_ns > newest_ns), max(newest_ns, time_ns)
+            if entry.seq < 500:
+                in_time = 0
+        if entry.seq < 500:
+            del runs[before:]
+    assert in_time > 60 and 0.8 * in_time < len(runs) < 1.5 * in_time
 
 
 def test_one_late_fix_is_told_of_at_once():
