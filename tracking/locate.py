@@ -20,7 +20,7 @@ from birddog.units import NS
 from tracking import bank as banks
 from tracking.anchor import rotated, turn
 from tracking.bank import CLASS_WEIGHTS, MODES, Bank, Mode
-from tracking.noise import LEAST_LOG, NOISES, covariance, resolution, shares
+from tracking.noise import LEAST_LOG, NOISES, PRIOR_LOG, TELLS_S, covariance, resolution, shares
 
 #: Fixes after the question that a smoothed answer uses.
 AHEAD = 8
@@ -124,6 +124,7 @@ class _Group:
         self.clock_s = np.array([noise.clock_s for noise in NOISES])
         self.used = np.ones((len(NOISES), len(self.t)), dtype=bool)
         self.evidence = np.zeros((len(NOISES), len(self.t)))
+        self.evidence[:, self.offsets] = PRIOR_LOG[:, None]
         self.slots = np.full(len(self.t), -1)
         for piece in pieces:
             for k in piece.questions:
@@ -260,7 +261,8 @@ def _forward(g: _Group) -> None:
         ahead = banks.ahead(current.rows(index), dt, modes, parts=g.parts)
         r = covariance(ahead, variance, g.clock_s[who])
         now, nis = banks.updated(ahead, z, r)
-        g.evidence[who, at] = g.evidence[who, at - 1] + np.maximum(banks.loglik(ahead, z, r), LEAST_LOG)
+        tells = np.minimum(1.0, (TELLS_S / np.maximum(dt, TELLS_S)) ** 2)
+        g.evidence[who, at] = g.evidence[who, at - 1] + tells * np.maximum(banks.loglik(ahead, z, r), LEAST_LOG)
         _velocity(now, np.arange(len(index)), g.v[at])
         out = nis.min(axis=1) > GATE
         if out.any():

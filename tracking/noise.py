@@ -21,10 +21,14 @@ class Noise(msgspec.Struct, frozen=True):
     clock_s: float
 
 
-#: Equally likely to begin with.
 NOISES: tuple[Noise, ...] = (Noise(0.3, 0.0), Noise(0.3, 0.5), Noise(1.0, 0.0), Noise(1.0, 0.5))
+#: The logarithms of how likely each is to begin with: a device is what it says, until its fixes say otherwise.
+PRIOR_LOG = np.log([0.025, 0.025, 0.475, 0.475])
 #: A fix adds no more than this against a hypothesis (log density, 1/m²): one wild fix decides nothing.
 LEAST_LOG = -25.0
+#: How good fixes are is told by those that follow each other within so long, s: the longer it is, the more of what they differ
+#: by may as well be the way, which explains any error (a parked van each 5 min: fixes of 5 m were taken to be good to 1.5).
+TELLS_S = 60.0
 #: Steps of coordinates that devices print, coarsest first: of a degree (decimals, seconds, decimals of a minute), of a metre.
 STEPS_DEG: tuple[float, ...] = (1e-2, 0.1 / 60.0, 1e-3, 1.0 / 3600.0, 0.01 / 60.0, 1e-4, 0.1 / 3600.0, 0.001 / 60.0, 1e-5)
 STEPS_M: tuple[float, ...] = (100.0, 10.0, 1.0)

@@ -248,3 +248,24 @@ def test_a_fix_that_is_in_the_file_twice_counts_once():
         both = bare + full + fixes
         random.Random(3).shuffle(both)
         assert locate(both, questions, mode=mode, geodetic=False) == want
+
+
+@pytest.mark.parametrize("every_s", [60, 300, 900])
+@pytest.mark.parametrize("kind", ["parked", "van", "straight"])
+def test_what_reports_seldom_has_an_honest_ellipse(kind, every_s):
+    """An auditor's: errors just as stated, each 5 min and more; fixes were believed to be three times as good (inside .23)."""
+    inside = []
+    for seed in range(4):
+        rng, t = np.random.default_rng(100 * seed + every_s), np.arange(100) * every_s
+        speed = {"parked": 0.0, "van": 8.0, "straight": 20.0}[kind]
+        turns = np.cumsum(rng.normal(0.0, 0.8, len(t))) if kind == "van" else np.full(len(t), 0.7)
+        steps = speed * every_s * np.column_stack((np.sin(turns), np.cos(turns))) * (rng.random((len(t), 1)) < 0.8)
+        way = np.cumsum(steps if kind == "van" else speed * every_s * np.column_stack((np.sin(turns), np.cos(turns))), axis=0)
+        seen = way + rng.normal(0.0, 5.0, way.shape)
+        fixes = [PastFix(track_id="1", time_ns=int(s) * NS, x=float(e), y=float(n), sigma_m=5.0, klass="van")
+                 for s, (e, n) in zip(t, seen, strict=True)]  # fmt: skip
+        asked = [Question(track_id="1", time_ns=f.time_ns) for f in fixes]
+        for one, there in zip(locate(fixes, asked, mode="smoothed", geodetic=False), way, strict=True):
+            d, p = there - (one.e_m, one.n_m), np.array([[one.p_ee, one.p_en], [one.p_en, one.p_nn]])
+            inside.append(d @ np.linalg.solve(p, d) <= 5.991)
+    assert np.mean(inside) > 0.88
