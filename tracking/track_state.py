@@ -40,6 +40,8 @@ from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed,
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
 READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
+#: What comes in late is held against what was read by then so far back.
+READ_BACK_NS = 60 * NS
 #: The share of a new read in how well a reader hears a tag: one read of a tag at rest is 2 to 4 dB off, now and then 6.
 RSSI_SHARE = 0.35
 #: Late data: for each message in time so many steps of the ring may be run again at once for late ones; what was not used is
@@ -75,7 +77,7 @@ class Turns(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True):
-    """A reader's newest read of a tag, and how well it has heard it of late."""
+    """A reader's newest read of a tag in a second, and how well it has heard it of late."""
 
     time_ns: int
     rssi_dbm: float | None
@@ -125,7 +127,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         stuck: the receiver that was told to be ``frozen``, and since when: from then on nobody knows where it was.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
-        reads: the newest read of each of the last readers; passes: when the last readers heard it (``company``).
+        reads: of each of the last readers its reads of late, one a second; passes: when they heard it (``company``).
         open_events: events still going on, by kind; over: those that may flap and were over last.
     """
 
@@ -158,7 +160,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     may_wait: bool = False
     broadcast: bool = False
     public: bool = False
-    reads: dict[str, Read] = {}
+    reads: dict[str, list[Read]] = {}
     passes: list[Pass] = []
     told: dict[str, int] = {}
     taken: list[int] = []
@@ -645,16 +647,23 @@ class LiveTrack:
         clearly better; where none is clearly the better one, a place between the two that covers both.
         """
         reads = self.state.reads
-        before = reads.get(m.device)
+        mine = reads.setdefault(m.device, [])
+        at = bisect.bisect_right(mine, m.time_ns, key=lambda read: read.time_ns)
+        before = mine[at - 1] if at else None
         if (before is not None and before.rssi_dbm is not None and rssi_dbm is not None
-                and abs(m.time_ns - before.time_ns) <= TOGETHER_NS):
+                and m.time_ns - before.time_ns <= TOGETHER_NS):
             rssi_dbm = before.rssi_dbm + RSSI_SHARE * (rssi_dbm - before.rssi_dbm)
-        reads[m.device] = Read(m.time_ns, rssi_dbm, m.lat_deg, m.lon_deg, m.r_ee)
+        if before is not None and before.time_ns // NS == m.time_ns // NS:
+            at -= 1
+            del mine[at]
+        mine.insert(at, Read(m.time_ns, rssi_dbm, m.lat_deg, m.lon_deg, m.r_ee))
+        del mine[: bisect.bisect_left(mine, mine[-1].time_ns - READ_BACK_NS, key=lambda read: read.time_ns)]
         while len(reads) > READERS:
-            del reads[min(reads, key=lambda name: (reads[name].time_ns, name))]
+            del reads[min(reads, key=lambda name: (reads[name][-1].time_ns, name))]
         for name in sorted(reads):
-            other = reads[name]
-            if name == m.device or abs(m.time_ns - other.time_ns) > TOGETHER_NS:
+            then = bisect.bisect_right(reads[name], m.time_ns, key=lambda read: read.time_ns)
+            other = reads[name][then - 1] if then else None  # what is read later was not heard by then, whatever came in first
+            if name == m.device or other is None or m.time_ns - other.time_ns > TOGETHER_NS:
                 continue
             apart_m = distance_m(lat1_deg=m.lat_deg, lon1_deg=m.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
             if apart_m <= 3.0 * math.sqrt(m.r_ee + other.r):

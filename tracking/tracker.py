@@ -701,8 +701,9 @@ def _read_apart(s: TrackState) -> str:
 def read_apart(s: TrackState) -> Measurement | None:
     """The newest read of a tag that has parted from the receivers of its track."""
     reader = _read_apart(s)
-    if not reader or (read := s.reads.get(reader)) is None:
+    if not reader or not (reads := s.reads.get(reader)):
         return None
+    read = reads[-1]
     return Measurement(read.time_ns, reader, "tag_read", read.lat_deg, read.lon_deg, read.r, 0.0, read.r)
 
 
