@@ -199,6 +199,8 @@ def test_whatever_comes_late_the_end_is_the_same(seed, late_s):
     rows = [rows[k] for k in np.argsort(arrival, kind="stable")]
     engine, listener = run(rows, home=SUEZ)
     assert known(engine, listener) == whole(rows, engine)
+    # from where every vessel begins nothing has gone on
+    assert engine._begins == type(engine)(engine.rules, engine.kinds, places=engine.places, ways=engine.ways)._begins
     corrections = [t for t in listener.order if t.what in ("corrected", "withdrawn")]
     assert (corrections or late_s < 3600.0) and all(t.was is not None and t.because is not None for t in corrections)
     assert not any(t.what == "too_late" for t in listener.order)

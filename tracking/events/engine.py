@@ -191,6 +191,8 @@ class Events:
         lane_ns = {int(self.rules.lane_stop.hole_s * NS)} if ways is not None else set()
         self._silences_ns = sorted({self.rules.hole_ns, gap_ns, stop_ns} | lane_ns)
         self._least_ns = self._silences_ns[0]
+        #: Of whom nothing came yet: what is run again from there is a copy.
+        self._begins = self._state()
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -216,7 +218,7 @@ class Events:
         time_ns, lat_deg, lon_deg = seen
         vessel = self._vessels.get(name)
         if vessel is None:
-            vessel = self._vessels[name] = _Vessel(self._state(), [_Kept(-_NEVER, self._state())])
+            vessel = self._vessels[name] = _Vessel(self._state(), [_Kept(-_NEVER, self._begins)])
         recent, cell = vessel.recent, time_ns // self._thin_ns
         if recent and recent[-1][0] <= time_ns and recent[-1][0] // self._thin_ns == cell:
             return []
@@ -409,6 +411,7 @@ class Events:
         """Other places or ways from now on: visits and deviations under way are over, no late fix corrects those of before."""
         out: list[Told] = []
         self.places, self.ways = places, ways
+        self._begins = self._state()
         for vessel in self._vessels.values():
             for key, was in vessel.told.items():
                 if was.kind in (*PLACE_KINDS, *WAY_KINDS) and was.end_ns is None:
@@ -854,13 +857,16 @@ class Events:
 
 def _copied(state: _State) -> _State:
     """A state that goes its own way; what its rules replace and never change is shared."""
-    stops, loitering = copy.copy(state.stops), copy.copy(state.loitering)
-    stops.fixes, loitering.hour, loitering.run = list(stops.fixes), list(loitering.hour), copy.copy(loitering.run)
-    lane = copy.copy(state.lane)
+    copied = msgspec.structs.replace  # ``copy.copy`` looks for how it is done for longer than that takes
+    stops, loitering, lane = copied(state.stops), copied(state.loitering), state.lane
+    stops.fixes, loitering.hour = list(stops.fixes), list(loitering.hour)
+    if loitering.run is not None:
+        loitering.run = copy.copy(loitering.run)
     if lane is not None:
+        lane = copied(lane)
         lane.fixes = list(lane.fixes)
     return _State(
-        copy.copy(state.cleaner), stops, loitering, copy.copy(state.sampler), state.last, list(state.own_ns), state.heard,
+        copied(state.cleaner), stops, loitering, copied(state.sampler), state.last, list(state.own_ns), state.heard,
         state.at.copied(), state.astray, lane,
     )  # fmt: skip
 

@@ -146,11 +146,16 @@ class Hearing(msgspec.Struct):
             counts = self.steps[step] = {}
             for old in [s for s in self.steps if s < step - self.keep]:
                 del self.steps[old]
-        cell = ",".join(map(str, self._cell(fix)))
+        i, j, k = self._cell(fix)
+        cell = f"{i},{j},{k}"
         counts[cell] = counts.get(cell, 0) + by
 
-    def _cell(self, fix: AnyFix) -> tuple[int, ...]:
-        return tuple(math.floor((p + R_MEAN_M) / self.rule.near_m) + 1 for p in fix[1:4])
+    def _cell(self, fix: AnyFix) -> tuple[int, int, int]:
+        near_m, floor = self.rule.near_m, math.floor
+        return (
+            floor((fix[1] + R_MEAN_M) / near_m) + 1, floor((fix[2] + R_MEAN_M) / near_m) + 1,
+            floor((fix[3] + R_MEAN_M) / near_m) + 1,
+        )  # fmt: skip
 
     def near(self, fix: AnyFix) -> int:
         """Fixes heard in the hour after a fix around it."""
