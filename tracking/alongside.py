@@ -28,13 +28,14 @@ ONE_D2, ONE_M = 9.0, RESOLVED_M
 
 
 class Alongside(msgspec.Struct, frozen=True, array_like=True):
-    """A passive tag's track and the one that reports at its place.
+    """A passive tag's track and the one that reports at its place; or what reports too, and goes along with that.
 
     Args:
         track_id: the one that reports.
         odds, looks: what so many looks that showed one of the two say for one thing.
         two: so many looks have shown both since they are at one place.
         asked_ns: the last look that might have shown them.
+        reports: it reports, and its fixes say how long it is on the other (``sharing``).
     """
 
     track_id: str
@@ -42,11 +43,12 @@ class Alongside(msgspec.Struct, frozen=True, array_like=True):
     odds: float = 0.0
     looks: int = 0
     two: int = 0
+    reports: bool = False
 
     @property
     def rides(self) -> bool:
         """Whether the one is on the other."""
-        return self.two < TWICE and self.odds >= SETTLED and self.looks >= LOOKS_LEAST
+        return self.reports or (self.two < TWICE and self.odds >= SETTLED and self.looks >= LOOKS_LEAST)
 
     def shown(self, seen: int, pd: float) -> Alongside:
         """After a look that showed so many of the two.

@@ -7,7 +7,8 @@ components and assigned by SciPy on log-likelihood ratios: detection probability
 left over begins contacts; a contact is confirmed and dies by its score (Blackman, Popoli 1999, chapter 6.2; Reid 1979).
 
 What is asked of others stands in rooms of its own: ``shadows`` (of identified tracks), ``stitching`` (contacts that are
-somebody already), ``handed`` (receivers that are on another vehicle), ``aboard`` (passive tags on what reports),
+somebody already), ``handed`` (receivers that are on another vehicle), ``sharing`` (on one that reports), ``aboard`` (passive
+tags on what reports),
 ``alignment`` (of the sensor).
 
 The state before is left as it was, so that a late look can be run in from any time (``tracking.looks``).
@@ -23,7 +24,7 @@ import numpy as np
 from birddog.areas import ring_contains
 from birddog.geo import DEGREE_M, distance_m
 from birddog.units import NS
-from tracking import aboard, alignment, belied, bystanders, company, handed, shadows, stitching
+from tracking import aboard, alignment, belied, bystanders, company, handed, shadows, sharing, stitching
 from tracking import bank as banks
 from tracking.anchor import REANCHOR_M, away_m, frame, turn
 from tracking.assign import Pair, Spot, assign
@@ -151,9 +152,11 @@ def step(
         out.gone.append((contacts[i].name, track_id))
         keep = [k for k in keep if k != i]
     keep = stitching.without_twins(contacts, keep, mean, cov, riders, hit, count, out)
+    shared = sharing.after(crowd, riders, doubts, look, gap_s, out.over)
     alongside = crowd.alongside
     if any(rider.may == "ride" for rider in riders):
         alongside = aboard.alongside(crowd, contacts, mean, cov, hit, riders, look)
+    alongside = {one: a for one, a in alongside.items() if not a.reports} | shared
     halts, two = company.looked(crowd.halts, crowd.two, [
         (rider.track_id, rider.passes, look.spots[hit[count + k].spot])
         for k, rider in enumerate(riders) if rider.passes and count + k in hit
@@ -165,7 +168,7 @@ def step(
         _anchored(contacts, bank, mean[keep], np.flatnonzero(far[keep]).tolist())
     taken = {pair.spot for pair in hit.values()}
     left = [i for i in range(len(spots)) if i not in taken] if begins else []
-    begun_of = shadows.begun(contacts, riders, hit, count, doubts) if begins and belied.sees(look) else {}
+    begun_of = shadows.begun(contacts, riders, hit, count, doubts, riding) if begins and belied.sees(look) else {}
     parted_of = shadows.parted(crowd, doubts, hit, numbers) if begins else {}
     left += begun_of
     left += parted_of

@@ -40,7 +40,7 @@ class Crowd(msgspec.Struct, frozen=True):
         seen: when a look last saw a rider, by track.
         belied: the receivers that looks make doubtful, by track.
         registered: how far off each sensor's alignment is.
-        alongside: passive tags at the place of what reports, by track.
+        alongside: passive tags at the place of what reports, and receivers that share another one's sightings, by track.
         halts: where passive tags that looks carry stand or stood, by track; two: the last looks that showed both of two tags
             that readers heard together, by ``company.pair``.
         beside: contacts that may have a track's receiver, by track.
@@ -108,7 +108,8 @@ class LookOutcome(msgspec.Struct):
         found: riders whose receiver is doubted from this look on, with the shadow which they go on from and its state; None:
             they go on from themselves.
         regained: riders that looks had lost and have again, with the contact that they go on from, its state, and where they
-            were last (None: looks never lost what they are on); handed: those whose receiver is on another vehicle now.
+            were last (None: looks never lost what they are on); handed: those whose receiver is on another vehicle now; over:
+            those, and the track that reports from there, if one does.
     """
 
     riders: list[tuple[str, int, float]]
@@ -118,6 +119,7 @@ class LookOutcome(msgspec.Struct):
     found: list[tuple[str, Doubt, Contact | None, State]] = []
     regained: list[tuple[str, Contact, State, Last | None]] = []
     handed: list[tuple[str, Contact, State]] = []
+    over: dict[str, str] = {}
 
 
 def empty(t_ns: int = 0) -> Crowd:

@@ -32,6 +32,8 @@ from tracking.step import log_if_false
 HANDED = 1e-3
 #: It is handed over where that is so much likelier (natural logarithm of odds) than anything else.
 LIKELIER = 1.5
+#: Two meet within a walk of each other, m, and no faster than things are handed over at, m/s.
+MET_M, MET_MPS = 100.0, 5.0
 #: What stood beside it is apart, m, where nobody takes the one for the other.
 APART_M = 50.0
 #: After so many looks of its sensor, or ``CLAIM_S``, a fix says nothing of where something was.
@@ -95,6 +97,21 @@ def _place(there: There) -> tuple[float, float]:
     return frame(there.lat0_deg, there.lon0_deg).geodetic(there.x[0], there.x[2])
 
 
+def _carries(c: Contact, report: set[str]) -> bool:
+    """Whether a contact is the vehicle of another receiver, which is where that says it is."""
+    return c.of in report and not c.apart and c.hits >= SAME_LOOKS
+
+
+def _meet(one: There, other: There) -> bool:
+    """Whether something may be handed over from one to the other: who never meet hand nothing over.
+
+    Nearer than ``APART_M`` it may be the other's sightings that it had.
+    """
+    en = near_en(one.lat0_deg, one.lon0_deg, *_place(other))
+    slow = max(math.hypot(x[1], x[3]) for x in (one.x, other.x)) < MET_MPS
+    return slow and en is not None and APART_M < math.hypot(en[0] - one.x[0], en[1] - one.x[2]) < MET_M
+
+
 def over(
     crowd: Crowd, contacts: list[Contact], keep: list[int], hit: dict[int, Pair], riders: list[Rider], bank: Bank,
     mean: np.ndarray, cov: np.ndarray, look: Look, gap_s: float, out: LookOutcome,
@@ -102,8 +119,11 @@ def over(
     """Who of the contacts is kept when some are what a receiver was handed over to, and what it was on is a contact; ``hit`` no
     longer has its track, which goes on from there.
     """
-    others = [] if look.imagery else [i for i in keep if contacts[i].confirmed and not contacts[i].of]
     shadow_of, count, pairs = {contacts[i].of: i for i in keep if contacts[i].of}, len(contacts), []
+    report = {rider.track_id for rider in riders if rider.said is not None and rider.track_id not in crowd.belied}
+    others = [] if look.imagery else [
+        i for i in keep if contacts[i].confirmed and (not contacts[i].of or _carries(contacts[i], report))
+    ]
     if not others:
         return keep
 
@@ -126,18 +146,21 @@ def over(
             own = at(i)
         places = places or [at(j) for j in others]
         chance_of = {one.name: one.chance for one in crowd.beside.get(rider.track_id, ())}
-        chances = {i: chance_of[contacts[j].name] for i, j in enumerate(others) if contacts[j].name in chance_of}
-        to = carrier(said.fix, own, places, look.time_ns, chances)
+        some = [n for n, j in enumerate(others) if not contacts[j].of or (j != i and _meet(own, places[n]))]
+        chances = {n: chance_of[contacts[others[m]].name] for n, m in enumerate(some) if contacts[others[m]].name in chance_of}
+        to = carrier(said.fix, own, [places[n] for n in some], look.time_ns, chances)
         if to is not None:
-            pairs.append((others[to], k))
+            pairs.append((others[some[to]], k))
     once = Counter(j for j, _ in pairs)
     for j, k in pairs:
-        if once[j] == 1:
+        if once[j] == 1 or contacts[j].of:
             track_id = riders[k].track_id
             out.handed.append((track_id, contacts[j], state_of(mean[j], cov[j])))
-            out.gone.append((contacts[j].name, track_id))
+            out.over[track_id] = contacts[j].of
             hit.pop(count + k, None)
-            keep = [i for i in keep if i != j]
+            if not contacts[j].of:
+                out.gone.append((contacts[j].name, track_id))
+                keep = [i for i in keep if i != j]
             i = shadow_of.get(track_id, -1)
             if i >= 0:
                 contacts[i] = msgspec.structs.replace(contacts[i], of="", apart=0)

@@ -26,7 +26,7 @@ from birddog.areas import ring_contains
 from birddog.directory import OPEN
 from birddog.model import Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
-from tracking import beginnings, transfer
+from tracking import beginnings, sharing, transfer
 from tracking.alignment import righted
 from tracking.anchor import away_m, near_en, rotated, turn
 from tracking.area import ring_km2
@@ -237,6 +237,7 @@ class LookLog:
                 continue
             raw, look = item.look, righted(crowd, item.look)
             riders = self.riders(tracker, look, k)
+            of = {rider.track_id: rider for rider in riders}
             crowd, out = step(crowd, look, riders, tracker.presets, raw=raw)
             gap_s, told_book = crowd.looked[look.sensor][1], None if again else book
             past = {rider.track_id for rider in riders if rider.past}
@@ -265,15 +266,15 @@ class LookLog:
                 live = self._lend(tracker, item, track_id, m, "moved", told_book)
                 changed[track_id] = None
                 if (track_id, m.key) not in lent:
-                    self._handed(live, next(rider for rider in riders if rider.track_id == track_id), m, look, book)
+                    self._handed(live, of[track_id], m, look, book, of.get(out.over[track_id]))
             for track_id, other in transfer.over(tracker.tracks, tracker.model, item.before, crowd, riders):
                 suspects.add(track_id)
                 m = msgspec.structs.replace(_goes_on(look, other, other.x), device=f"{look.sensor} by {other.track_id}")
                 live = self._lend(tracker, item, track_id, m, "moved", told_book)
-                crowd = msgspec.structs.replace(crowd, belied={k: d for k, d in crowd.belied.items() if k != track_id})
+                crowd = sharing.ridden(crowd, track_id, other.track_id, look.time_ns)
                 changed[track_id] = None
                 if (track_id, m.key) not in lent:
-                    self._handed(live, next(rider for rider in riders if rider.track_id == track_id), m, look, book, other)
+                    self._handed(live, of[track_id], m, look, book, other)
             fits[-1] = nis_of = dict(out.contacts)
         changed |= dict.fromkeys(self.unsettled(was))
         self.crowd = crowd
@@ -370,7 +371,7 @@ class LookLog:
     def aboard(self, track_id: str) -> str | None:
         """The track that a passive tag's rides on, as looks have it by now."""
         one = self.crowd.alongside.get(track_id)
-        return one.track_id if one is not None and one.rides else None
+        return one.track_id if one is not None and one.rides and not one.reports else None
 
     def _steps(self, at: int) -> dict[tuple[str, int, str], tuple[int, Crowd, int]]:
         """The steps of contacts that looks from an item on made: (track, time, sensor) -> (item, the crowd after it, row)."""

@@ -270,13 +270,19 @@ def doubts(
 
 
 def begun(
-    contacts: list[Contact], riders: list[Rider], hit: dict[int, Pair], count: int, doubts: dict[str, Doubt]
-) -> dict[int, str]:
-    """Sightings of identified tracks that begin a shadow: (sighting -> track)."""
+    contacts: list[Contact], riders: list[Rider], hit: dict[int, Pair], count: int, doubts: dict[str, Doubt],
+    riding: dict[int, int],
+) -> dict[int, str]:  # fmt: skip
+    """Sightings of identified tracks that begin a shadow: (sighting -> track).
+
+    Args:
+        riding: who shares those of another, which are that one's.
+    """
     have = {c.of for c in contacts}
     return {
         hit[count + k].spot: rider.track_id for k, rider in enumerate(riders)
-        if count + k in hit and rider.said is not None and rider.track_id not in have and rider.track_id not in doubts
+        if count + k in hit and count + k not in riding and rider.said is not None
+        and rider.track_id not in have and rider.track_id not in doubts
     }  # fmt: skip
 
 

@@ -864,6 +864,11 @@ class LiveTrack:
         """What moved it, of its ring: (time, lat_deg, lon_deg)."""
         return list(self.state.ring.places(self.state.ring.n, _MOVED_NOTHING))
 
+    def between(self, from_ns: int, to_ns: int) -> list[Measurement]:
+        """What its ring has of a time, both ends with it."""
+        times = self.state.ring.times_ns
+        return self.state.ring[bisect.bisect_left(times, from_ns) : bisect.bisect_right(times, to_ns)]
+
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
         self.base = self.core(model)

@@ -8,7 +8,8 @@ minute old says nothing of where they are now.  It is on one of them where
 
 - the two *met* since: both within a walk of each other, no faster than things are handed over at.  Who never met has handed
   nothing over: a tag that claims the place of the next one in a convoy lies, as ever;
-- the fix is elsewhere than what they met at: a tag that was left there, or says so for ever, goes along with nobody;
+- the fix is elsewhere than what they met at: a tag that was left there, or says so for ever, goes along with nobody; unless
+  the other one stands there still, and its fixes since are nearer to that than to where looks had its own stand;
 - the fix is likelier there than false, or on what looks have of its own track (``handed``: the same odds).
 
 That a lie is just there, by chance or because its author knows the other's way, is the same evidence.
@@ -23,23 +24,23 @@ from typing import NamedTuple
 
 from birddog.geo import DEGREE_M
 from birddog.units import NS
+from tracking import sharing
 from tracking.anchor import away_m
 from tracking.belied import NEAR_M
 from tracking.crowd import Crowd, Rider
-from tracking.handed import HANDED, LIKELIER
+from tracking.handed import HANDED, LIKELIER, MET_M, MET_MPS
 from tracking.measurement import Measurement
 from tracking.motion import adopted, moments
 from tracking.step import Model, log_if_false, placed
 from tracking.track_state import LiveTrack
 
-#: Two are within a walk of each other, m, and no faster than things are handed over at, m/s.
-MET_M, MET_MPS = 100.0, 5.0
 #: So far back from when it was first seen elsewhere they may have met, s, and in gaps between fixes; asked so often, s, and at
 #: most so many times.
 MET_S, MET_GAPS, EACH_S, MOST = 120.0, 2.0, 5.0, 64
 #: Speed is asked over so long, s; between two places twice as far apart in time it may have stood anywhere on the way.
 OVER_S = 15.0
-
+#: Where it was when they met its first fixes say, so many.
+FIRST = 2
 #: No further than this, m, and this fast, m/s, beside its own speed, is a track off from where it will have been at a fix.
 FAR_M, FAR_MPS = 300.0, 20.0
 
@@ -112,17 +113,18 @@ def over(
             continue
         if rider.track_id in before.belied and said.fix.time_ns <= before.t_ns:
             continue
-        rest = [other for other in others if other is not rider and _near(other, said.fix, after.t_ns)]
-        lives = [tracks[one.track_id] for one in rest]
-        to = _carrier(said.fix, doubt.since_ns, tracks[rider.track_id], lives, model, after.t_ns)
+        rest = [other for other in others if other is not rider and not sharing.shares(after, other.track_id)
+                and _near(other, said.fix, after.t_ns)]  # fmt: skip
+        to = _carrier(said.fix, doubt.since_ns, tracks[rider.track_id], [(tracks[one.track_id], one) for one in rest], model,
+                      after.t_ns)  # fmt: skip
         if to is not None:
             found.append((rider.track_id, rest[to]))
     return found
 
 
 def _carrier(
-    fix: Measurement, since_ns: int, live: LiveTrack, others: list[LiveTrack], model: Callable[[LiveTrack], Model],
-    now_ns: int,
+    fix: Measurement, since_ns: int, live: LiveTrack, others: list[tuple[LiveTrack, Rider]],
+    model: Callable[[LiveTrack], Model], now_ns: int,
 ) -> int | None:  # fmt: skip
     """Which of the others a fix is on; None: it is on none, or nobody can tell.
 
@@ -135,15 +137,38 @@ def _carrier(
     r = max(fix.r_ee, fix.r_nn)
     away = away_m(fix.lat_deg, fix.lon_deg, own.lat_deg, own.lon_deg)
     least = max(_log(fix, own, r), log_if_false(away * away, 9.0 * r)) + LIKELIER - math.log(HANDED)
-    there = [(_was_at(other, model, fix.time_ns), -i) for i, other in enumerate(others)]
-    near = [(log, i) for at, i in there if at is not None and (log := _log(fix, at, r)) > least]
+    near = []
+    for i, (other, rider) in enumerate(others):
+        at = _stands(other, rider, since_ns, now_ns) or _was_at(other, model, fix.time_ns)
+        if at is not None and (log := _log(fix, at, r)) > least:
+            near.append((log, -i, at))
     if not near:
         return None
     last = live.newest_fix(fix.device, fix.time_ns - 1)
     gap_s = 0.0 if last is None else (fix.time_ns - last.time_ns) / NS
     way, from_ns = Way(live, fix.time_ns), since_ns - round(max(MET_S, MET_GAPS * gap_s) * NS)
-    met = [(log, i) for log, i in near if _met(fix, way, Way(others[-i], now_ns), from_ns)]
+    met = []
+    for log, i, at in near:
+        other, rider = others[-i]
+        its = Way(other, now_ns)
+        times = _met(way, its, from_ns, fix.time_ns)
+        if not times:
+            continue
+        here = any(_within(at, its.at(t)) for t in times)  # it stands where they met
+        if here and not _moved(fix, live, way, times, since_ns, at, _came(other, rider, times[0], now_ns)):
+            continue
+        if here or not any(_within(fix, way.at(t)) for t in times):
+            met.append((log, i))
     return -max(met)[1] if met and max(met)[0] > least + math.log(len(met)) else None
+
+
+def _stands(other: LiveTrack, rider: Rider, since_ns: int, now_ns: int) -> At | None:
+    """Where something stands by its own fixes: looks may have it by the sightings of what is beside it; None: it does not."""
+    if rider.said is None or math.hypot(rider.x[1], rider.x[3]) > MET_MPS:
+        return None
+    device, last = rider.said.fix.device, rider.said.fix
+    at = _mean(other.between(since_ns, now_ns), device) or At(last.lat_deg, last.lon_deg, max(last.r_ee, last.r_nn))
+    return at if away_m(at.lat_deg, at.lon_deg, last.lat_deg, last.lon_deg) < NEAR_M else None
 
 
 def _near(other: Rider, fix: Measurement, now_ns: int) -> bool:
@@ -164,21 +189,67 @@ def _was_at(live: LiveTrack, model: Callable[[LiveTrack], Model], time_ns: int) 
     return At(lat, lon, (x[4] + x[11]) / 2.0 + core.bias)
 
 
-def _log(fix: Measurement, at: At, r: float) -> float:
+def _log(fix: Measurement | At, at: At, r: float) -> float:
     """The log density, 1/m², of a fix on something."""
     away, var = away_m(fix.lat_deg, fix.lon_deg, at.lat_deg, at.lon_deg), at.r + r
     return -0.5 * away * away / var - math.log(2.0 * math.pi * var)
 
 
-def _met(fix: Measurement, own: Way, other: Way, from_ns: int) -> bool:
-    """Whether two may have met from a time on, elsewhere than where a fix of what is on one of them is."""
-    met = False
-    for t in range(from_ns, fix.time_ns, max(round(EACH_S * NS), (fix.time_ns - from_ns) // MOST)):
+def _met(own: Way, other: Way, from_ns: int, to_ns: int) -> list[int]:
+    """When two may have met in a time."""
+    met = []
+    for t in range(from_ns, to_ns, max(round(EACH_S * NS), (to_ns - from_ns) // MOST)):
         one, two = own.at(t), other.at(t)
-        if one is None or two is None or not (one.slow and two.slow):
-            continue
-        if away_m(*one[:2], *two[:2]) < MET_M + one.reach_m + two.reach_m:
-            if away_m(fix.lat_deg, fix.lon_deg, *one[:2]) < NEAR_M:
-                return False
-            met = True
+        if one is not None and two is not None and one.slow and two.slow:
+            if away_m(*one[:2], *two[:2]) < MET_M + one.reach_m + two.reach_m:
+                met.append(t)
     return met
+
+
+def _within(one: Measurement | At, stay: Stay | None) -> bool:
+    return stay is not None and away_m(one.lat_deg, one.lon_deg, stay.lat_deg, stay.lon_deg) < NEAR_M
+
+
+def _moved(
+    fix: Measurement, live: LiveTrack, own: Way, met: list[int], since_ns: int, at: At, came_from: At | None
+) -> bool:
+    """Whether a receiver is on what stands where the two met, rather than where it was then itself: it was left, or says so for
+    ever.
+
+    Args:
+        since_ns: when looks first saw its track elsewhere; at: where the other one is; came_from: where that was when they met.
+    """
+    r = max(fix.r_ee, fix.r_nn)  # an error that lasts is that of all of them
+    says = _mean(live.between(since_ns, fix.time_ns), fix.device) or At(fix.lat_deg, fix.lon_deg, r)
+    on_it, some = _log(says, at, r), live.between(met[0], min(met[-1], since_ns))
+    seen = [At(m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn)) for m in some if m.origin == "sighting"]
+    if not seen:  # longer ago: all that is remembered of it
+        seen = [At(one.lat_deg, one.lon_deg, NEAR_M**2) for t in met if t <= since_ns and (one := own.at(t)) is not None]
+    stood = [_log(says, one, r) for one in (_mean(some, fix.device, FIRST), _middle(seen)) if one is not None]
+    if not stood:
+        return False
+    if came_from is not None and on_it > _log(says, came_from, r) + LIKELIER:  # the other came to where it is
+        return on_it > max(stood) - LIKELIER
+    return on_it > min(stood)
+
+
+def _came(other: LiveTrack, rider: Rider, met_ns: int, now_ns: int) -> At | None:
+    """Where something was by its own first fixes since it met another."""
+    return None if rider.said is None else _mean(other.between(met_ns, now_ns), rider.said.fix.device, FIRST)
+
+
+def _mean(some: list[Measurement], device: str, most: int | None = None) -> At | None:
+    """The mean place of a receiver's first fixes, which all may have one error."""
+    fixes = [m for m in some if m.origin == "fix" and m.device == device][:most]
+    if not fixes:
+        return None
+    n = len(fixes)
+    return At(sum(m.lat_deg for m in fixes) / n, sum(m.lon_deg for m in fixes) / n, max(fixes[0].r_ee, fixes[0].r_nn))
+
+
+def _middle(seen: list[At]) -> At | None:
+    """The median place: what comes and goes counts for nothing."""
+    if not seen:
+        return None
+    lats, lons = sorted(one.lat_deg for one in seen), sorted(one.lon_deg for one in seen)
+    return At(lats[len(seen) // 2], lons[len(seen) // 2], seen[0].r / len(seen))

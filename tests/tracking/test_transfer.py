@@ -21,30 +21,33 @@ def gone_m(t: float) -> float:
     return 0.0 if t <= 0.0 else 0.5 * STARTS * t * t if t < begins_s else SPEED * (t - begins_s / 2.0)
 
 
-def lorry(t: float, comes: float, goes: float, n: float, creeps: float) -> tuple[float, float]:
-    """Where a lorry is that stands about (0, n) from STANDS to PARTS, or creeps on east, m/s; its courses in degrees."""
-    e, goes = creeps * (min(max(t, STANDS), PARTS) - STANDS), math.radians(goes)
-    before, after = -SPEED * max(0.0, STANDS - t), gone_m(t - PARTS)
+def lorry(t: float, comes: float, goes: float, n: float, creeps: float, parts: float = PARTS) -> tuple[float, float]:
+    """Where a lorry is that stands about (0, n) from STANDS until it parts, or creeps on east, m/s; its courses in degrees."""
+    e, goes = creeps * (min(max(t, STANDS), parts) - STANDS), math.radians(goes)
+    before, after = -SPEED * max(0.0, STANDS - t), gone_m(t - parts)
     comes = math.radians(comes)
     return e + before * math.sin(comes) + after * math.sin(goes), n + before * math.cos(comes) + after * math.cos(goes)
 
 
-def meeting(World, seed: int, every: float, *, gap: float, creeps: float, own: str, says=None):
+def meeting(
+    World, seed: int, every: float, *, gap: float, creeps: float, own: str, says=None, parts: float = PARTS, period: float = 4.0
+):
     """Two lorries meet; a tag goes from the first to the second half-way; the lorries have trackers L1, L2 where ``own`` says.
 
     Args:
         says: where the tag says that it is at a time, if not where it is.
+        parts: when the second lorry goes; period: of the radar.
     """
     w = World(seed)
     ways = [
         lambda t: lorry(t, 90.0, 50.0, 0.0, creeps),
-        lambda t: lorry(t, 90.0 if creeps else 250.0, 200.0, gap, creeps),
+        lambda t: lorry(t, 90.0 if creeps else 250.0, 200.0, gap, creeps, parts),
     ]
 
     def tag(t: float) -> tuple[float, float]:
         return ways[t > (STANDS + PARTS) / 2.0](t)
 
-    times = [4.0 * k for k in range(int(UNTIL / 4.0))]
+    times = [period * k for k in range(int(UNTIL / period))]
     for t in times:
         for way in ways:
             if w.rng.random() < 0.9:
@@ -122,3 +125,82 @@ def test_looks_that_come_in_late_end_where_those_in_time_do(seed, behind, World,
         one, other = ends[0][name], ends[1][name]
         assert math.dist(Told.where(one), Told.where(other)) < 1e-3
         assert one.p_ee == pytest.approx(other.p_ee, rel=1e-9)
+
+
+#: A lorry that goes on standing, beyond the end.
+NEVER = 2.0 * UNTIL
+
+
+def followed(Told, made, every: float, ways: dict, begins: float):
+    """A fold of a scene, and of each track how often its row held the truth from a time on."""
+    told, waiting = Told(*devices(every)), sorted(made, key=lambda pair: pair[0])
+    held = {name: [] for name in ways}
+    for tau in range(int(begins), int(UNTIL), 5):
+        while waiting and waiting[0][0] <= tau:
+            told.take([waiting.pop(0)])
+        for name, way in ways.items():
+            [row] = rows(Told, told, tau, name)
+            held[name].append(holds(Told, row, way(tau)))
+    return told, held
+
+
+@pytest.mark.parametrize(("gap", "own"), [(20.0, "L2"), (40.0, "L2"), (80.0, "L2"), (40.0, "L1 L2")])
+@pytest.mark.parametrize(("every", "period"), [(10.0, 4.0), (60.0, 4.0), (10.0, 10.0)])
+def test_a_tag_that_is_carried_over_to_a_lorry_that_stands_on_shares_its_sightings(every, period, gap, own, World, Told):
+    held: dict[str, list[bool]] = {"TAG": [], "L2": []}
+    for seed in range(3):
+        made, tag = meeting(World, seed, every, gap=gap, creeps=0.0, own=own, parts=NEVER, period=period)
+        ways = {"TAG": tag, "L2": lambda t, gap=gap: lorry(t, 250.0, 200.0, gap, 0.0, NEVER)}
+        told, some = followed(Told, made, every, ways, PARTS + every + 20)
+        assert told.events("belied") == []
+        for name, of in some.items():
+            held[name] += of
+    for name, of in held.items():
+        assert sum(of) >= 0.9 * len(of), name
+
+
+@pytest.mark.parametrize("every", [10.0, 60.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_both_drive_off_together_later(seed, every, World, Told):
+    made, tag = meeting(World, seed, every, gap=60.0, creeps=0.0, own="L2", parts=450.0)
+    ways = {"TAG": tag, "L2": lambda t: lorry(t, 250.0, 200.0, 60.0, 0.0, 450.0)}
+    told, held = followed(Told, made, every, ways, PARTS + every + 20)
+    assert told.events("belied") == []
+    assert min(sum(of) / len(of) for of in held.values()) >= 0.85
+
+
+@pytest.mark.parametrize("every", [10.0, 60.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_taken_off_again_goes_with_its_own_reports(seed, every, World, Told):
+    def says(t: float) -> tuple[float, float]:
+        return (0.0, 0.0) if t < 180.0 else (0.0, 80.0) if t < 400.0 else (400.0, -300.0)
+
+    def tag(t: float) -> tuple[float, float]:
+        return lorry(t, 90.0, 50.0, 0.0, 0.0) if t < 180.0 else says(t)
+
+    made, _ = meeting(World, seed, every, gap=80.0, creeps=0.0, own="L2", says=tag, parts=NEVER)
+    told, held = followed(Told, made, every, {"TAG": tag}, 400.0 + 3.5 * every)
+    assert told.events("belied") == []
+    assert sum(held["TAG"]) >= 0.9 * len(held["TAG"])
+
+
+@pytest.mark.parametrize("gap", [30.0, 60.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_tag_that_says_for_ever_where_it_stood_beside_a_lorry_that_stands_on_is_told(seed, gap, World, Told):
+    def says(t: float) -> tuple[float, float]:
+        return lorry(min(t, PARTS), 90.0, 50.0, 0.0, 0.0)
+
+    made, _ = meeting(World, seed, 10.0, gap=gap, creeps=0.0, own="L2", says=says, parts=NEVER)
+    told = Told(*devices(10.0)).take(made)
+    assert {event.device for event in told.events("belied")} == {"TAG"}
+    assert math.dist(Told.where(rows(Told, told, UNTIL, "TAG")[0]), lorry(UNTIL, 90.0, 50.0, 0.0, 0.0)) < 60.0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_tag_that_says_the_place_of_a_lorry_it_never_met_is_told(seed, World, Told):
+    def says(t: float) -> tuple[float, float]:
+        return lorry(t, 90.0, 50.0, 0.0, 0.0) if t < PARTS else (0.0, 500.0)
+
+    made, _ = meeting(World, seed, 10.0, gap=500.0, creeps=0.0, own="L2", says=says, parts=NEVER)
+    told = Told(*devices(10.0)).take(made)
+    assert {event.device for event in told.events("belied")} == {"TAG"}
