@@ -17,6 +17,8 @@ from tracking.lag import heard as lag_heard
 
 #: So many messages are put right when it is known that their clock fell back.
 HELD_MOST = 8
+#: Nothing was measured after it came in: what is dated so much later is of a clock that is ahead; one of so much is told of.
+AHEAD_NS, TOLD_NS = NS, 4 * NS
 #: What a message of a receiver takes of which that is not known.
 WAY_NS = NS
 
@@ -147,6 +149,8 @@ class Clocks(msgspec.Struct):
         """Such a fix goes into a track: it is said once."""
         one = self.ahead.get(device)
         if one is None or one.known_ns is None or (one.event is not None and "steadily" in one.event.text):
+            return
+        if abs(one.known_ns) < TOLD_NS:
             return
         text = f"its clock is {about(one.known_ns)}, steadily: its fixes are taken at the time without it"
         if one.event is None:

@@ -32,7 +32,7 @@ from tracking import as_said, budget, copies, lifetime
 from tracking.agenda import NEVER_NS
 from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
-from tracking.clocks import WAY_NS, Before, is_right
+from tracking.clocks import AHEAD_NS, WAY_NS, Before, is_right
 from tracking.contact import Look
 from tracking.deception import JAMS
 from tracking.decided import decide, is_false
@@ -503,7 +503,7 @@ class OperationFold:
         if fix.attributes:
             for name, value in fix.attributes.items():
                 keep_fact(self._state.facts, device, name, value, time_ns, book.now_ns)
-        ahead = self.clock_ahead(device, fix.time_ns, book, owner.key, least_ns=SMALL_NS)
+        ahead = self.clock_ahead(device, fix.time_ns, book, owner.key, least_ns=AHEAD_NS)
         if ahead:
             taken = state.clocks.taken_back(fix, book.now_ns)
             if taken is None and fix.time_ns is not None and fix.time_ns <= book.now_ns + int(self.presets.ahead_s * NS):

@@ -20,6 +20,7 @@ from tracking.agenda import NEVER_NS
 from tracking.book import Book, Changes, TakenFix
 from tracking.clocks import is_right
 from tracking.deception import passes
+from tracking.doubt import TURNS
 from tracking.evidence import of_fix
 from tracking.expectations import Expectations
 from tracking.facts import keep_fact
@@ -257,6 +258,8 @@ class Usual:
             )  # fmt: skip
         else:
             row = live.row(now_ns, self._tracker.model(live), attributes, self._tracker.quiet_s)
+        if row.refused >= TURNS:
+            row = self._tracker.told(row, live, self._tracker.model(live))
         taken = TakenFix(operation, track_id, time_ns, m.lat_deg, m.lon_deg)
         if book is None:
             return Changes([row], [point], [], [], [taken])

@@ -1,4 +1,7 @@
-"""A time that is ahead of the journal: told once, no position believed at it, and whoever says it is not silent."""
+"""A time that is ahead of the journal: told once, no position believed at it, and whoever says it is not silent.
+
+Over 400 lines: each way in which a clock can be wrong, with truth beside it.
+"""
 
 from __future__ import annotations
 
@@ -137,6 +140,31 @@ def test_a_clock_that_is_steadily_ahead_is_put_right(every_s, ahead_s, from_s, j
     attributes = {"battery_level": 40.0}
     j.say(3003, msgspec.structs.replace(fix("van", 3003, *place(3003)), attributes=attributes))
     assert j.happened("clock")[0].end_ns == T0 + 3003 * NS and j.rows()[row.track_id].attributes == attributes
+
+
+@pytest.mark.parametrize("every_s", [10, 60])
+@pytest.mark.parametrize("from_s", [0, 900])
+@pytest.mark.parametrize("ahead_s", [3, 5, 10, 15, 19])
+def test_a_clock_that_is_seconds_ahead_is_put_right(every_s, ahead_s, from_s, journal):
+    """An auditor's: told by nobody, and the row wrong and sure all the time (inside .00 to .06 at 15 s)."""
+    inside = []
+    for seed in range(2):
+        j, rng = journal(), random.Random(seed)
+        j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+        for t in range(every_s, 2400, every_s):
+            said, e, n = t + (ahead_s if t >= from_s else 0), 20.0 * min(t, 1500), 20.0 * max(0, t - 1500)
+            j.say(t + rng.uniform(0.5, 2), fix("van", said, e + rng.gauss(0, 5), n + rng.gauss(0, 5)))
+            if t > max(300, from_s + 4 * every_s):
+                ask = t + every_s / 2
+                [row] = j.now(ask)
+                e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+                d, p = (20.0 * min(ask, 1500) - e, 20.0 * max(0, ask - 1500) - n), (row.p_ee, row.p_en, row.p_nn)
+                nis = (d[0] ** 2 * p[2] - 2 * d[0] * d[1] * p[1] + d[1] ** 2 * p[0]) / (p[0] * p[2] - p[1] ** 2)
+                inside.append(nis <= 5.991)
+        told = j.happened("clock", "jumped", "contradicted", "conflict")
+        assert [event.kind for event in told] == (["clock"] if told or ahead_s > 5 else [])
+        assert all(event.end_ns is None for event in told)
+    assert sum(inside) / len(inside) > 0.85
 
 
 def refused(device: str, now_s: float, said: Fix) -> FrameBody:
