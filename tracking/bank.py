@@ -46,14 +46,16 @@ class Mode(msgspec.Struct, frozen=True):
 
 
 #: Found by the likelihood of the visible fixes of the public real tracks, road and walk apart from water; but the sixth, town
-#: traffic (a velocity that is soon another one), by the errors and NEES of buses, confirmed by those of vans and couriers.
+#: traffic (a velocity that is soon another one), by the errors and NEES of buses, confirmed by those of vans and couriers.  The
+#: second, a few steps to and fro (nobody on foot at work goes straight on for a minute), and with it the third and fourth by
+#: the density that the mixture gives to the fixes that every second track hides, confirmed by those of the other tracks.
 #: The last four say what those tracks do not show: what has long been parked stays parked for hours, a motorway goes on
 #: for as long, and anything may fly (level, or climbing and turning).
 MODES: tuple[Mode, ...] = (
     Mode(0.0, 0.0, 0.13, 26.0, walk=0.003, family="land"),
-    Mode(0.008, 50.0, 0.035, 50.0, family="land", kick=0.2),
-    Mode(0.12, 4800.0, 0.06, 20.0, family="land", kick=225.0),
-    Mode(0.75, 40.0, 0.055, 79.0, family="land", kick=10.0),
+    Mode(0.15, 7.0, 0.07, 60.0, family="land", kick=1.0),
+    Mode(0.19, 4800.0, 0.04, 12.5, family="land", kick=225.0),
+    Mode(0.75, 40.0, 0.055, 126.0, family="land", kick=10.0),
     Mode(4.0, 20.0, 0.055, 27.0, family="land", kick=20.0),
     Mode(6.0, 10.0, 0.08, 300.0, family="land", kick=10.0),
     Mode(0.0, 0.0, 0.055, 1600.0, walk=0.0009, family="sea"),
@@ -326,7 +328,7 @@ def combined(bank: Bank, at: tuple[int, int] = (0, 2), *, known_after: bool = Fa
     """A likely point (B, 2) of the mixture's position, and the covariance (B, 2, 2) about it.
 
     The mean would lie between "still parked" and "under way", where the object is not.  Weiszfeld's iteration, each
-    mode's spread in the distance: power 1/2 would be the spatial median, 1 the densest place; between them errors
+    mode's spread in the distance: power 1/2 would be the spatial median, 1 the densest place; between them (5/8) errors
     were smallest in median and tail.  Where what came after is known too the motions lie about one place, and their mean
     is nearest.  What is rarer than RARE has no part in an ellipse of 95 %.
     """
@@ -337,7 +339,7 @@ def combined(bank: Bank, at: tuple[int, int] = (0, 2), *, known_after: bool = Fa
     mu /= mu.sum(axis=1, keepdims=True)
     point = np.einsum("bm,bmd->bd", mu, x)
     for _ in range(0 if known_after else 20):
-        w = mu / (((x - point[:, None, :]) ** 2).sum(axis=2) + spread) ** 0.75
+        w = mu / (((x - point[:, None, :]) ** 2).sum(axis=2) + spread) ** 0.625
         point = np.einsum("bm,bmd->bd", w / w.sum(axis=1, keepdims=True), x)
     d = x - point[:, None, :]
     p = np.einsum("bm,bmde->bde", mu, p) + np.einsum("bm,bmd,bme->bde", mu, d, d)

@@ -32,9 +32,9 @@ from tracking.track_state import LiveTrack
 #: The motions of a live track, in the order of ``motion.motion_of``: ``bank.ROUND`` and ``HARD``, then ``bank.MODES``; in words
 #: that hold of a ship and of a van, for either may move by any of them.
 NAMES = (
-    "a round, now here, now there", "a turn that goes on", "stopped at a light", "strolling", "steady", "stop and go", "lively",
-    "town traffic", "swinging about a place", "holding its course", "a long bend", "slow manoeuvres", "parked for hours",
-    "motorway", "level flight", "climbing and turning",
+    "a round, now here, now there", "a turn that goes on", "stopped at a light", "to and fro", "steady", "stop and go",
+    "lively", "town traffic", "swinging about a place", "holding its course", "a long bend", "slow manoeuvres",
+    "parked for hours", "motorway", "level flight", "climbing and turning",
 )  # fmt: skip
 #: Of a plain track's one motion, and of what stands where it is.
 ONE = ("the one motion of the reference engine",)

@@ -433,7 +433,7 @@ def _gaussian(out, m, to):
                 k = WIDTH * j
                 if out[k] >= least_chance and out[k + 5] >= 0.0:
                     d = (out[k + 1] - e) ** 2 + (out[k + 3] - n_) ** 2 + out[k + 5] + out[k + 12]
-                    w = out[k] / math.sqrt(d * math.sqrt(d))
+                    w = out[k] / (math.sqrt(d) * math.sqrt(math.sqrt(math.sqrt(d))))  # d to the power of 5/8
                     weight += w
                     se += w * out[k + 1]
                     sn += w * out[k + 3]

@@ -269,3 +269,32 @@ def test_what_reports_seldom_has_an_honest_ellipse(kind, every_s):
             d, p = there - (one.e_m, one.n_m), np.array([[one.p_ee, one.p_en], [one.p_en, one.p_nn]])
             inside.append(d @ np.linalg.solve(p, d) <= 5.991)
     assert np.mean(inside) > 0.88
+
+
+def errands(seed: int, n: int = 48, dt: int = 5) -> list[tuple[float, float, float]]:
+    """A courier on foot, a fix each dt s: to a door, back to the van, to the next door, and stands a while at each end."""
+    rng = random.Random(seed)
+    at = [(0.0, 0.0)] * rng.randint(1, 30)
+    while len(at) < n * dt:
+        course, speed, seconds = rng.uniform(0.0, 2.0 * math.pi), rng.uniform(1.0, 1.6), rng.randint(10, 30)
+        out = [(speed * k * math.sin(course), speed * k * math.cos(course)) for k in range(seconds)]
+        at += out + [out[-1]] * rng.randint(3, 20) + out[::-1] + [out[0]] * rng.randint(3, 20)
+    return [(float(k), e + rng.gauss(0, 1), n_ + rng.gauss(0, 1)) for k, (e, n_) in list(enumerate(at))[: n * dt : dt]]
+
+
+def test_who_goes_to_and_fro_on_foot_is_not_carried_on_as_by_a_walk_that_goes_on():
+    live, hold, inside = [], [], []
+    for seed in range(120):
+        rows = errands(seed)
+        known, hidden = rows[:36], rows[36:]
+        answers = locate(plane("c", known, 1.0), ask("c", *(t for t, _, _ in hidden)), mode="live", geodetic=False)
+        for answer, (_, e, n) in zip(answers, hidden, strict=True):
+            assert answer is not None
+            off = np.array((e - answer.e_m, n - answer.n_m))
+            s = np.array(((answer.p_ee, answer.p_en), (answer.p_en, answer.p_nn))) + np.eye(2)
+            live.append(math.hypot(*off))
+            hold.append(math.hypot(e - known[-1][1], n - known[-1][2]))
+            inside.append(off @ np.linalg.inv(s) @ off <= 5.991)
+    ratios = np.percentile(live, (50, 95)) / np.percentile(hold, (50, 95))
+    assert ratios[0] <= 1.1 and ratios[1] <= 1.3, ratios
+    assert np.mean(inside) >= 0.95
