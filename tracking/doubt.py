@@ -54,11 +54,15 @@ def turns_after(old: Turns | None, core: Core, m: Measurement, away_m: float, no
 
 
 def other_place(live: LiveTrack, row: Track) -> Measurement | None:
-    """The last of a track's refused fixes where several agree on one other place than that of its row."""
+    """The last of a track's refused fixes where several agree on one other place than that of its row.
+
+    Those that looks belied are none: while that goes on they are its second place anyway (``belied``), and then it is over.
+    """
     ring, to_m = live.state.ring, DEGREE_M * np.array([1.0, math.cos(math.radians(row.lat_deg))])
     places = ring.table[:, 1:3].copy()
     away_m = np.linalg.norm((places - (row.lat_deg, row.lon_deg)) * to_m, axis=1)
     some = np.flatnonzero((ring.table[:, 9] == REFUSED) & (away_m > TWO_M))
+    some = np.array([i for i in some.tolist() if not ring[i].doubted], int)
     if len(some) < 2 or ring[int(some[-1])].origin != "fix":
         return None
     off_m, near_m = np.linalg.norm((places[some] - places[some[-1]]) * to_m, axis=1), away_m[some[-1]] / 2.0
