@@ -34,7 +34,8 @@ SIGMA_M, VELOCITY_SIGMA_MPS = 8.0, 0.5
 STATED_M, LEAST_M = 0.5, 0.2
 #: Of latitude; near enough for the size of a rounding error.
 METRES_PER_DEG = 111_320.0
-#: A track is cut where it has gone this far from its frame's origin; so many earlier fixes lead into the next piece.
+#: A track is cut where it has gone this far from its frame's origin; so many earlier fixes lead into the next piece, and AHEAD
+#: later ones out of it.
 PIECE_M, LEAD_IN = 200_000.0, 20
 #: Fixes that run through the bank at once.
 CHUNK = 20_000
@@ -215,7 +216,7 @@ def _pieces(fixes: list[PastFix], geodetic: bool) -> list[_Piece]:
     parts = []
     for begin, end in zip(cuts, [*cuts[1:], len(fixes)], strict=True):
         at = fixes[begin]
-        piece = _Piece(fixes[max(0, begin - LEAD_IN) : end], LocalFrame(lat_deg=at.y, lon_deg=at.x), origin)
+        piece = _Piece(fixes[max(0, begin - LEAD_IN) : end + AHEAD], LocalFrame(lat_deg=at.y, lon_deg=at.x), origin)
         piece.from_ns = fixes[begin].time_ns
         parts.append(piece)
     return parts

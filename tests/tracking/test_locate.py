@@ -298,3 +298,21 @@ def test_who_goes_to_and_fro_on_foot_is_not_carried_on_as_by_a_walk_that_goes_on
     ratios = np.percentile(live, (50, 95)) / np.percentile(hold, (50, 95))
     assert ratios[0] <= 1.1 and ratios[1] <= 1.3, ratios
     assert np.mean(inside) >= 0.95
+
+
+@pytest.mark.parametrize(("every_s", "speed"), [(60, 250.0), (300, 20.0), (900, 20.0), (1800, 8.0)])
+def test_a_long_way_is_smoothed_across_the_cuts_of_its_pieces(every_s, speed):
+    """An auditor's: each 200 km a point was up to 35 km from its own fix: that piece had neither that fix nor one after it."""
+    rng, home, fixes = np.random.default_rng(every_s), LocalFrame(lat_deg=50.0, lon_deg=8.0), []
+    for k in range(round(900_000 / (speed * every_s))):
+        lat, lon = home.geodetic(speed * every_s * k * 0.6 + rng.normal(0, 5), speed * every_s * k * 0.8 + rng.normal(0, 5))
+        fixes.append(PastFix(track_id="1", time_ns=k * every_s * NS, x=lon, y=lat, sigma_m=5.0, klass="van"))
+    times_ns = [f.time_ns + dt for f in fixes[3:-3] for dt in (0, every_s * NS // 2)]
+    asked = [Question(track_id="1", time_ns=time_ns) for time_ns in times_ns]
+    off = []
+    for q, one in zip(asked, locate(fixes, asked, mode="smoothed", geodetic=True), strict=True):
+        k = q.time_ns / NS / every_s
+        e, n = home.en(lat_deg=one.y, lon_deg=one.x)
+        off.append(math.hypot(e - speed * every_s * k * 0.6, n - speed * every_s * k * 0.8))
+    assert max(off[::2]) < 60.0, "at its fixes"
+    assert max(off[1::2]) < 60.0 + 0.05 * speed * every_s, "between them"
