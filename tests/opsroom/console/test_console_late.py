@@ -54,6 +54,19 @@ def test_an_older_trail_is_not_drawn_over_a_newer_one(page):
     assert page.evaluate(kept) == 3
 
 
+def test_a_step_that_a_decision_took_out_is_not_kept_for_being_the_newest(page):
+    """An auditor's: after "It is there" and its undoing the trail kept a leg of 10 km that never was, as measured."""
+    held = Held(page, "/v1/trails")
+    step = "(minute) => birddog.store.point({track_id: 'T1', time: `2026-11-29T13:${minute}:00Z`, lat_deg: 52, lon_deg: 4})"
+    page.evaluate(step, "10")
+    page.select_option("#trail-minutes", index=0)
+    held.asked(1)
+    page.evaluate(step, "20")
+    held.answer(0, trail(1, 2))
+    steps = page.evaluate("() => birddog.store.trails.get('T1').map(p => new Date(p.t).toISOString().slice(11, 16))")
+    assert steps == ["11:01", "11:02", "13:20"], "what came in since it was asked stays"
+
+
 def pattern(why: str) -> dict:
     return {"why": why, "cells": [], "hubs": [], "hours": [], "teams": [], "suppressed": {}}
 

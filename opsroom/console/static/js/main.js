@@ -214,9 +214,10 @@ function waits(changed) {
 /** Trails come from the store once a connection; after that each track's own frames lengthen them. */
 async function trails() {
   const wanted = turn.trails();
+  const asked = store.arrived;
   const answer = await ask(`/v1/trails?minutes=${room.trailMinutes()}&limit=400`);
   if (!answer || !wanted()) return;
-  for (const trail of answer.trails) store.history(trail.track_id, trail.points, trail.step_s);
+  for (const trail of answer.trails) store.history(trail.track_id, trail.points, trail.step_s, asked);
   chart?.change({ reset: true });
   document.body.dataset.trails = String(answer.trails.length);
 }

@@ -10,7 +10,8 @@ export class Store {
   constructor() {
     this.keys = {}; // the lists of rows in a frame, and the field by which a row replaces another: the first frame says
     for (const kind of ['tracks', 'alerts', 'flags', 'events', 'refused']) this[kind] = new Map();
-    this.trails = new Map(); // track_id -> [{t, lat, lon, measured}]
+    this.trails = new Map(); // track_id -> [{t, lat, lon, measured, n: the how manieth step that arrived}]
+    this.arrived = 0;
     this.lapseAt = LATER; // when the next of the tracks that say so themselves coasts, is lost or has ended
   }
 
@@ -88,19 +89,19 @@ export class Store {
     if (!this.tracks.has(p.track_id)) return;
     let trail = this.trails.get(p.track_id);
     if (!trail) this.trails.set(p.track_id, trail = []);
-    const step = trailStep(p);
+    const step = { ...trailStep(p), n: ++this.arrived };
     let i = trail.length;
     while (i > 0 && trail[i - 1].t >= step.t) i--;
     trail.splice(i, trail[i]?.t === step.t ? 1 : 0, step);
     if (trail.length > TRAIL_POINTS) this.trails.set(p.track_id, thinned(trail));
   }
 
-  /** The trail of a track as the server has it, and after it what arrived meanwhile. */
-  history(trackId, points, stepS = 0) {
+  /** The trail of a track as the server has it, and after it what arrived meanwhile: what had before, and is not there, was taken out of it. */
+  history(trackId, points, stepS = 0, asked = -1) {
     if (!this.tracks.has(trackId)) return;
     const trail = points.map((p) => ({ ...trailStep(p), step: stepS * 1000 }));
     const end = trail.length ? trail.at(-1).t : -Infinity;
-    this.trails.set(trackId, trail.concat((this.trails.get(trackId) ?? []).filter((p) => p.t > end)));
+    this.trails.set(trackId, trail.concat((this.trails.get(trackId) ?? []).filter((p) => p.t > end && p.n > asked)));
   }
 
   /** Alerts that wait for a person, the gravest first, then the newest. */
