@@ -53,7 +53,7 @@ class Mode(msgspec.Struct, frozen=True):
 #: for as long, and anything may fly (level, or climbing and turning).
 MODES: tuple[Mode, ...] = (
     Mode(0.0, 0.0, 0.13, 26.0, walk=0.003, family="land"),
-    Mode(0.15, 7.0, 0.07, 60.0, family="land", kick=1.0),
+    Mode(0.15, 7.0, 0.07, 30.0, family="land", kick=1.0),
     Mode(0.19, 4800.0, 0.04, 12.5, family="land", kick=225.0),
     Mode(0.75, 40.0, 0.055, 126.0, family="land", kick=10.0),
     Mode(4.0, 20.0, 0.055, 27.0, family="land", kick=20.0),
