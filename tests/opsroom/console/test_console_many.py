@@ -112,7 +112,7 @@ def test_a_search_among_5000_tracks_is_quick(stage, makers, watch):
     assert sorts == 0 and drawn <= 7 * 2 * 200, (sorts, drawn)
     assert page.get_attribute("body", "data-tracks") == "1"
     # a row is laid out in the frame after the one in which it came into sight (content-visibility)
-    page.wait_for_function("document.querySelector('#tracks-list > li').innerText.startsWith('S-4999')")
+    page.wait_for_function("() => document.querySelector('#tracks-list > li').innerText.startsWith('S-4999')")
     # a track beyond the first rows has its row when it is selected
     page.click("#tracks-list > li > button")
     page.fill("#search", "")
