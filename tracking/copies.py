@@ -42,7 +42,9 @@ MINUTES, LIKELIER, FITS = (0, -1, -2, 1), 6.0, 30.0
 EACH_NS = 5 * NS
 
 
-def once(live: LiveTrack, m: Measurement, second: Value | None, stamped: bool, now_ns: int, model: Model) -> Measurement:
+def once(
+    live: LiveTrack, m: Measurement, second: Value | None, stamped: bool, now_ns: int, model: Model
+) -> tuple[Measurement, Measurement | None]:  # fmt: skip
     """A report at the time at which it was heard first, or in the minute that it is of.
 
     Args:
@@ -50,20 +52,19 @@ def once(live: LiveTrack, m: Measurement, second: Value | None, stamped: bool, n
         stamped: its receiver states when it heard it.
 
     Returns:
-        The measurement; ``m`` itself where it is no copy, or one that takes the place of an earlier one in the ring, whose
-        receiver's clock is behind (``replaces``).
+        The measurement, and the one of the ring whose place it takes: a copy whose receiver's clock is behind.
     """
-    r = replaces(live, m, second)
+    r = _copied(live, m, second)
     if r is None:
-        return m if stamped and type(second) is not int else _when_it_fits(live, m, second, now_ns, model)
+        return (m if stamped and type(second) is not int else _when_it_fits(live, m, second, now_ns, model)), None
     if abs(m.time_ns - r.time_ns) >= (LATE_NS if type(second) is int else EACH_NS):
         live.state.copied_ns = now_ns
     if stamped and r.time_ns < m.time_ns <= now_ns:
-        return m
-    return msgspec.structs.replace(m, time_ns=r.time_ns)
+        return m, r
+    return msgspec.structs.replace(m, time_ns=r.time_ns), None
 
 
-def replaces(live: LiveTrack, m: Measurement, second: Value | None) -> Measurement | None:
+def _copied(live: LiveTrack, m: Measurement, second: Value | None) -> Measurement | None:
     """The report of the ring of which this is a copy by another time; None: there is none."""
     ring, said = live.state.ring, type(second) is int
     if not ring.n:

@@ -559,10 +559,10 @@ class OperationFold:
         if ahead or (fix.time_ns is not None and time_ns != fix.time_ns):
             m = self._at_about(live, m)
         if fmt == "ais":
-            second, stamped, said = fix.attributes.get("utc_second"), fix.time_source != "server", m
-            m = copies.once(live, said, second, stamped, book.now_ns, tracker.model(live))
+            second, stamped = fix.attributes.get("utc_second"), fix.time_source != "server"
+            m, old = copies.once(live, m, second, stamped, book.now_ns, tracker.model(live))
             time_ns = m.time_ns
-            if m is said and stamped and (old := copies.replaces(live, m, second)) is not None:
+            if old is not None:
                 tracker.catch_up(live, book)
                 live.remove(old)
                 tracker.withdraw(live, old, book)
