@@ -207,13 +207,23 @@ class Deception(msgspec.Struct):
                 return m
         return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
 
-    def holds(self, track_id: str, device: str, time_ns: int, lat_deg: float, lon_deg: float) -> bool:
-        """Whether a fix says nothing of where it is: its receiver is jammed, and goes on saying the last place to the digit."""
+    def jams(self, track_id: str, device: str, time_ns: int) -> bool:
+        """Whether a receiver is told of as jammed, since before a time."""
         sources = self.tracks.get(track_id)
         source = None if sources is None else sources.of.get(device)
-        if source is None or source.last is None or not source.jammed(time_ns):
+        return source is not None and source.jammed(time_ns)
+
+    def holds(self, live: LiveTrack, device: str, time_ns: int, lat_deg: float, lon_deg: float) -> bool:
+        """Whether a fix says nothing of where it is: its receiver is jammed, and goes on saying its last place to the digit.
+
+        Its last by the fixes' own times: of one that comes in late the one before it.
+        """
+        if not self.jams(live.state.track_id, device, time_ns):
             return False
-        return (lat_deg, lon_deg) == (source.last.lat_deg, source.last.lon_deg)
+        last = self.tracks[live.state.track_id].of[device].last
+        if last is not None and last.time_ns > time_ns:
+            last = live.newest_fix(device, time_ns - 1)
+        return last is not None and (lat_deg, lon_deg) == (last.lat_deg, last.lon_deg)
 
     def fix(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book, *, agree: int = 0,

@@ -377,7 +377,7 @@ class OperationFold:
 
     def holds(self, live: LiveTrack, fix: Fix, time_ns: int) -> bool:
         """Whether a fix says nothing of where its track is: its receiver is jammed, and hung."""
-        return self._state.deception.holds(live.state.track_id, fix.device, time_ns, fix.lat_deg, fix.lon_deg)
+        return self._state.deception.holds(live, fix.device, time_ns, fix.lat_deg, fix.lon_deg)
 
     def trust(self, track_id: str) -> dict[str, float]:
         """The trust in each receiver of a track."""
@@ -568,6 +568,8 @@ class OperationFold:
                 tracker.withdraw(live, old, book)
         false = bool(s.decided) and is_false(live, m)
         held = self.holds(live, fix, time_ns)
+        if not held and time_ns < s.ring.newest_ns:
+            self._said_again(live, m, book)
         if not false and not held and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         spoken = state.deception.taken(s.track_id, m)
@@ -594,6 +596,16 @@ class OperationFold:
             if state.visits.zones:
                 self._visited(live, time_ns, book)
         self._belied(time_ns, book)
+
+    def _said_again(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """A late fix of a receiver that is jammed and hung is the first at its place: the next one only says it again."""
+        later = live.next_fix(m.device, m.time_ns + 1)
+        if later is None or (later.lat_deg, later.lon_deg) != (m.lat_deg, m.lon_deg):
+            return
+        if self._state.deception.jams(live.state.track_id, m.device, later.time_ns):
+            self.tracker.catch_up(live, book)
+            live.remove(later)
+            self.tracker.withdraw(live, later, book)
 
     def _before(self, live: LiveTrack, fix: Fix, fmt: str, now_ns: int) -> Before:
         """What a device's times were up to a fix of it; asked where that one takes longer than its messages do."""

@@ -594,6 +594,12 @@ class LiveTrack:
                 return ring[i]
         return None
 
+    def next_fix(self, device: str, time_ns: int) -> Measurement | None:
+        """The first fix of a device in the ring from a time on."""
+        ring = self.state.ring
+        later = range(bisect.bisect_left(ring.times_ns, time_ns), len(ring.times_ns))
+        return next((ring[i] for i in later if ring[i].origin == "fix" and ring[i].device == device), None)
+
     def agree(self, model: Model) -> int:
         """How many of its newest fixes were refused in a row and say one other place."""
         core = self.core(model)

@@ -160,8 +160,8 @@ class Usual:
 
     def _waits(self, live: LiveTrack, m: Measurement, now_ns: int, book: Book | None) -> Changes | None:
         """A late fix that takes its place in the ring and is told of later, with others."""
-        s = live.state
-        if not live.waits(m):
+        s, deception = live.state, self._state.deception
+        if deception.jams(s.track_id, m.device, m.time_ns) or deception.taken(s.track_id, m) is not m or not live.waits(m):
             return None
         live.stored(m, now_ns)
         passed_s = (now_ns - s.contact_ns) / NS

@@ -53,3 +53,26 @@ def test_what_looks_the_same_of_a_receiver_that_is_not_jammed_counts(case):
         said.say(t, fix("a", t, 100.0))
     [row] = said.fold.believed(T0 + 900 * NS)
     assert row.hits == 90 and said.happened("jamming") == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("way_s", [10.0, 30.0])
+def test_late_fixes_of_a_jammed_receiver_end_as_in_order(case, seed, way_s):
+    """Also where the first that it says of its place, or of its way after that, comes in after one that is later."""
+    rng, rows = random.Random(seed), []
+    made = [(t, rng.gauss(0.0, 3.0), rng.random() * way_s) for t in range(600)]
+    for late in (False, True):
+        said, shown = case("a"), []
+        hung = 2500.0 + made[250][1]
+        came = [(t + late * way, t, hung if 250 <= t <= 420 else 10.0 * t + off) for t, off, way in made]
+        calls = [(float(t), t, None) for t in range(200, 600, 7)]
+        for at, t, e in sorted((*came, *calls), key=lambda one: one[0]):
+            one = Alarm(device="a", time_ns=T0 + t * NS, alarm="jamming") if e is None else fix("a", t, e)
+            said.say(at + 0.5, one)
+            if e is not None and 460 < at:
+                shown += [abs(HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] - 10.0 * at)
+                          for row in said.fold.believed(T0 + round((at + 0.5) * NS))]
+        [row] = said.fold.believed(T0 + 660 * NS)
+        rows.append((row.lat_deg, row.lon_deg, row.p_ee, row.p_nn))
+        assert max(shown) < 60.0 + 10.0 * way_s * late
+    assert rows[0] == pytest.approx(rows[1], rel=1e-9)

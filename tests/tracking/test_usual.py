@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Attachment, Device, Entry, Fix, FrameBody, Operation, Start, Tick, Verdict, pack
+from birddog.model import Alarm, Attachment, Device, Entry, Fix, FrameBody, Operation, Start, Tick, Verdict, pack
 from birddog.units import NS
 from tracking.fold import Fold
 from tracking.track_state import LiveTrack
@@ -20,8 +20,11 @@ T0 = 1_790_000_000 * NS
 
 def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: bool = False, delay_s: float = 0.0,
             step_s: tuple[float, ...] = (1.0, 5.0, 60.0), enrolled: bool = True,
-            stands: bool = False, wrong: float = 0.0) -> list[Entry]:  # fmt: skip
-    """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then."""
+            stands: bool = False, wrong: float = 0.0, jammed: bool = False) -> list[Entry]:  # fmt: skip
+    """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then.
+
+    ``jammed``: all the time; and each hangs at its place for a while now and then.
+    """
     rng, rows = random.Random(seed), []
     bodies: list = [("start", Start(version="t", presets={}, exercise=not case))]
     if case:
@@ -33,6 +36,7 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
         if case:  # two of them on one shipment
             bodies.append(("attachment", Attachment(device=f"d{d}", shipment=f"s{d // 2}", operation="op", from_ns=T0)))
         home, t, e, north, speed, course = LocalFrame(lat_deg=10.0 + d, lon_deg=179.9 - d), 0.0, 0.0, 0.0, 10.0, 1.0
+        hangs = (0.0, 0.0, 0.0)
         for _ in range(n // 4):
             dt = rng.choice(step_s)
             t, speed = t + dt, rng.choice((0.0, 2.0, 25.0)) if rng.random() < 0.05 else speed
@@ -43,8 +47,13 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
             says = 0.0 if stands and d % 2 else speed * wrong if wrong and d % 2 else speed
             said = {} if rng.random() < 0.5 and not wrong else {"speed_mps": says, "course_deg": math.degrees(course) % 360.0}
             facts = {"battery_level": rng.randrange(100)} if rng.random() < 0.05 else {}
+            if jammed:
+                hangs = (lat, lon, t + 40.0) if rng.random() < 0.02 and t > hangs[2] else hangs
+                lat, lon = hangs[:2] if t < hangs[2] else (lat, lon)
             fix = Fix(device=f"d{d}", time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon,
                       sigma_m=rng.choice((None, 5.0)), attributes=facts, **said)  # fmt: skip
+            if jammed and rng.random() < 0.2:
+                rows.append((t, Alarm(device=f"d{d}", time_ns=T0 + round(t * NS), alarm="jamming")))
             rows.append((t + rng.random() * delay_s + (rng.random() * late_s if rng.random() < 0.3 else 0.0), fix))
     at = [(0.0, kind, body) for kind, body in bodies]
     for arrived_s, fix in sorted(rows, key=lambda row: row[0]):
@@ -60,7 +69,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
                                  {"step_s": (1.0,), "delay_s": 30.0}, {"enrolled": False},
                                  {"step_s": (5.0, 300.0, 900.0)}, {"stands": True},
                                  {"stands": True, "late_s": 90.0}, {"wrong": 0.5, "step_s": (1.0, 5.0)},
-                                 {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)}])  # fmt: skip
+                                 {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)},
+                                 {"jammed": True, "delay_s": 30.0, "step_s": (1.0,)}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(7, 600, **how), Fold(), Fold()
