@@ -12,15 +12,19 @@ import msgspec
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
+from tracking.dated import LAST, Dated, dated
 from tracking.lag import BEHIND_NS, LESS_NS, RUN_NS, SAME_NS, SMALL_NS, SPOILT_MOST, STEADY, Held, Lag, levelled, spoilt
 from tracking.lag import heard as lag_heard
 
 #: So many messages are put right when it is known that their clock fell back.
 HELD_MOST = 8
 #: Nothing was measured after it came in: what is dated so much later is of a clock that is ahead; one of so much is told of.
-AHEAD_NS, TOLD_NS = NS, 4 * NS
-#: What a message of a receiver takes of which that is not known.
-WAY_NS = NS
+AHEAD_NS, TOLD_NS = NS // 4, 4 * NS
+#: What a message of a receiver takes of which that is not known (no more than it is ahead); it may be so much more, and so many
+#: times as much as it is ahead.
+WAY_NS, MORE_NS, MORE = NS, 4 * NS, 4
+#: What is heard of it for the first times is right if it is so much less ahead than before.
+LONG_NS = 8 * NS
 
 
 def about(off_ns: int) -> str:
@@ -62,16 +66,17 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True):
 
     Args:
         event: None: it is ahead by so little that it is told only when it is steadily so.
-        way_ns: what its messages took when it was right.
+        way_ns: what its messages took when it was right; None: it never was.
         known_ns: how far it is ahead (below 0: behind), None: not known yet.
-        run: messages in a row that were steadily so; level_ns: by how much they were ahead when they came in, of late;
+        run: messages in a row that were steadily so; level_ns: by how much they were ahead when they came in, of late; last:
+            by how much each of the last was;
         time_ns, said_ns: the newest time of them, and when that came in; begun_ns: when the first of them did;
         span_ns: from the time of the first to that of the newest.
     """
 
     event: Event | None
     heard_ns: int
-    way_ns: int = WAY_NS
+    way_ns: int | None = None
     known_ns: int | None = None
     run: int = 0
     level_ns: int = 0
@@ -79,6 +84,7 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True):
     said_ns: int = 0
     begun_ns: int = 0
     span_ns: int = 0
+    last: tuple[int, ...] = ()
 
     def after(self, time_ns: int, now_ns: int) -> Ahead:
         """What is known after one more message."""
@@ -89,15 +95,32 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True):
         steady = (self.run > 0 and on > 0 and 2 * took >= span - 2 * RUN_NS
                   and abs(by - self.level_ns) <= max(SAME_NS, on // 2))  # fmt: skip
         if not steady:
-            return Ahead(self.event, now_ns, self.way_ns, self.known_ns, 1, by, time_ns, now_ns, now_ns)
+            return Ahead(self.event, now_ns, self.way_ns, self.known_ns, 1, by, time_ns, now_ns, now_ns, last=(by,))
         run, level = min(self.run + 1, 255), levelled(self.level_ns, by)
-        known = level + self.way_ns if run >= STEADY and took >= RUN_NS else self.known_ns
-        return Ahead(self.event, now_ns, self.way_ns, known, run, level, time_ns, now_ns, self.begun_ns, span)
+        way = min(WAY_NS, abs(level)) if self.way_ns is None else self.way_ns
+        known = level + way if run >= STEADY and took >= RUN_NS else self.known_ns
+        last = (*self.last[1 - LAST :], by)
+        return Ahead(self.event, now_ns, self.way_ns, known, run, level, time_ns, now_ns, self.begun_ns, span, last)
+
+    def is_over(self, by_ns: int, right_ns: int) -> bool:
+        """Whether a message that is ahead by no more than is right says that its clock is right, not that its way is long."""
+        if not self.last:
+            return True
+        least, differ = min(self.last), max(self.last) - min(self.last)
+        if len(self.last) < LAST:
+            return by_ns < least - max(differ, LONG_NS)
+        return by_ns < least - differ or max(*self.last[1:], by_ns) <= right_ns
 
     def correction(self, time_ns: int, now_ns: int) -> int | None:
         """What is taken from a time that it states; None: that is not known, or it is another clock by now."""
         by = time_ns - now_ns
         return None if self.known_ns is None or abs(by - self.known_ns) > SAME_NS else max(self.known_ns, by)
+
+    @property
+    def earlier_ns(self) -> int:
+        """By how much longer than is taken its messages may have been on their way."""
+        more = 0 if self.way_ns is not None else min(MORE_NS, MORE * abs(self.level_ns))
+        return max(self.last) - min(self.last) + more
 
 
 class Clocks(msgspec.Struct):
@@ -105,9 +128,10 @@ class Clocks(msgspec.Struct):
 
     ahead: dict[str, Ahead] = {}
     lags: dict[str, Lag] = {}
+    ways: dict[str, tuple[int, ...]] = {}
 
     def is_ahead(
-        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, way_ns: int,
+        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, way_ns: int | None,
         book: Book, *, least_ns: int | None = None,
     ) -> bool:  # fmt: skip
         """Whether a device's time is too far ahead to be believed; one event for as long as it is.
@@ -115,14 +139,14 @@ class Clocks(msgspec.Struct):
         Args:
             time_ns: as the device says it; None: it says none, and so nothing of its clock.
             tracks: whose track the event is told of.
-            way_ns: what its messages took last.
+            way_ns: what its messages took last; None: that is not known.
             least_ns: ahead by this it is steadily so or not, and told then; None: only what is not believed is asked of.
         """
         if time_ns is None:
             return False
         going, by, ahead_ns = self.ahead.get(device), time_ns - book.now_ns, int(ahead_s * NS)
         right_ns = ahead_ns if least_ns is None else min(ahead_ns, least_ns if going is None else least_ns // 2)
-        if by <= right_ns:
+        if by <= right_ns and (going is None or least_ns is None or going.is_over(by, right_ns)):
             if going is not None:
                 del self.ahead[device]
                 _end(going.event, book)
@@ -145,12 +169,24 @@ class Clocks(msgspec.Struct):
         correction_ns = one.correction(fix.time_ns, now_ns)
         return None if correction_ns is None else msgspec.structs.replace(fix, time_ns=fix.time_ns - correction_ns)
 
+    def dated(self, device: str, took_ns: int) -> Dated:
+        """By how much its newest fix may have been made later or earlier than it is taken, after one more message.
+
+        Args:
+            took_ns: as its times have it, put right where that is known.
+        """
+        one = self.ahead.get(device)
+        if one is None:
+            return dated(self.ways, device, took_ns)
+        self.ways.pop(device, None)
+        return 0, one.earlier_ns
+
     def told_taken_back(self, device: str, operation: str, track_id: str, book: Book) -> None:
         """Such a fix goes into a track: it is said once."""
         one = self.ahead.get(device)
         if one is None or one.known_ns is None or (one.event is not None and "steadily" in one.event.text):
             return
-        if abs(one.known_ns) < TOLD_NS:
+        if min(abs(one.known_ns), 2 * abs(one.level_ns)) < TOLD_NS:
             return
         text = f"its clock is {about(one.known_ns)}, steadily: its fixes are taken at the time without it"
         if one.event is None:
@@ -159,7 +195,9 @@ class Clocks(msgspec.Struct):
             event = book.again(msgspec.structs.replace(one.event, track_ids=(track_id,)), text)
         self.ahead[device] = msgspec.structs.replace(one, event=event)
 
-    def refused(self, device: str, operation: str, detail: str, tracks: tuple[str, ...], way_ns: int, book: Book) -> None:
+    def refused(
+        self, device: str, operation: str, detail: str, tracks: tuple[str, ...], way_ns: int | None, book: Book
+    ) -> None:
         """The door refused a message for its time."""
         self._told(device, operation, f"its clock: {detail}; its messages are not used", tracks, way_ns, book)
 
@@ -167,7 +205,7 @@ class Clocks(msgspec.Struct):
         """What time stood in a message that was refused for it."""
         self.ahead[device] = self.ahead[device].after(time_ns, now_ns)
 
-    def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], way_ns: int, book: Book) -> None:
+    def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], way_ns: int | None, book: Book) -> None:
         going = self.ahead.pop(device, None)
         if going is not None and going.event is not None:
             self.ahead[device] = msgspec.structs.replace(going, heard_ns=book.now_ns)
@@ -190,7 +228,7 @@ class Clocks(msgspec.Struct):
         going = None if old is None else old.event
         if lag.steady and going is None and lag.correction_ns and lag.is_small and before.as_said is not None:
             if before.as_said(lag.held, lag.correction_ns):
-                lag = spoilt(lag, behind, book.now_ns)
+                lag = spoilt(lag, behind)
         if going is not None and not lag.run:
             book.end(going, book.now_ns)
         elif lag.steady and going is None:
@@ -223,12 +261,14 @@ class Clocks(msgspec.Struct):
         for lag in self.lags.values():
             _end(lag.event, book)
         self.lags.clear()
+        self.ways.clear()
         self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns), one.way_ns) for name, one in self.ahead.items()}
 
     def forget(self, devices: Iterable[str], book: Book) -> None:
         """A track of these devices has ended."""
         for device in devices:
             lag, ahead = self.lags.pop(device, None), self.ahead.pop(device, None)
+            self.ways.pop(device, None)
             for one in (lag, ahead):
                 if one is not None:
                     _end(one.event, book)

@@ -274,13 +274,19 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
         places += [*([] if goes_on else [("it went straight on", last[0] + on_e, last[2] + on_n)]),
                    *_sides(last[0], last[2], on_e, on_n)]  # fmt: skip
     if overdue:
-        why = "its reports take long, or its clock is behind" if live.state.slow else "its report is overdue"
-        by = f"{by if sets_off else 'the motions'}; {why}, so that it may have stopped, turned or gone on"
+        by = f"{by if sets_off else 'the motions'}; its report is overdue, so that it may have stopped, turned or gone on"
         x = predicted(core, at_ns, model, quiet_s)
         places.append(("it stopped at once where it was last", last[0], last[2]))
         places += _sides(last[0], last[2], x[0] - last[0], x[2] - last[2])
     if leaves or overdue:
         places += _reached(core, dt_s)
+    later_ns, earlier_ns = live.state.dated
+    if later_ns:
+        x = predicted(core, max(at_ns - later_ns, core.updated_ns), model, quiet_s)
+        places.append((f"its clock is {later_ns / NS:.0f} s behind, and its way not so long", x[0], x[2]))
+    if earlier_ns:
+        x = predicted(core, max(at_ns, core.updated_ns) + earlier_ns, model, quiet_s)
+        places.append((f"its messages took {earlier_ns / NS:.0f} s longer than is known", x[0], x[2]))
     return {
         "drawn_by": by, "since_last_used_s": round(dt_s, 3), "overdue_after_s": round(quiet_s, 3),
         "stood_for_s": round(core.stood_s, 3) if stays else None,

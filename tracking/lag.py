@@ -33,10 +33,6 @@ STORE_NS = 60 * NS
 #: A store that drains is no clock's: one is told only of what takes so long, and gets less late by no more than so much, or
 #: than a part of that time.
 STORE_RUN_NS, DRAINS_NS, DRAINS_PART = 120 * NS, 4 * NS, 50
-#: What was heard within SMALL_NS so lately has a clock that is right, however long its messages take since.
-QUICK_NS = 600 * NS
-#: The same of what was heard first so lately: what came in at once was kept.
-SINCE_NS = 60 * NS
 #: So often it only seemed to have fallen back a little, and its messages come in any order: it is not asked any more.
 SPOILT_MOST = 6
 #: So much less than its times go on they go on when it falls back.
@@ -63,7 +59,6 @@ class Lag(msgspec.Struct, frozen=True):
         way_ns: what its messages take while it is right, where that is long.
         spoilt: how often something was late as if it had fallen back a little, and it had not.
         known_ns: how far it fell back, and its way.
-        late_ns: since when each of its messages took SMALL_NS and more.
         store: its times did not go back: it may be a store that drains; first_ns: by how much the first of the run was behind.
         held: the messages of the run: the time that each stated, and where.
     """
@@ -81,7 +76,6 @@ class Lag(msgspec.Struct, frozen=True):
     held: Held = ()
     store: bool = False
     first_ns: int = 0
-    late_ns: int = 0
 
     @property
     def steady(self) -> bool:
@@ -97,11 +91,6 @@ class Lag(msgspec.Struct, frozen=True):
         """Whether it is behind by so little that a slow way is likelier, unless its times went back."""
         return self.run > 0 and self.least_ns < BEHIND_NS
 
-    def is_doubtful(self, now_ns: int) -> bool:
-        """Whether all that it says is some time old when it comes in: its way is so long, or its clock so far behind."""
-        late = self.run == 0 and self.way_ns >= SMALL_NS and now_ns - self.late_ns >= QUICK_NS
-        return late and self.spoilt < SPOILT_MOST  # what comes in any order has a long way
-
     @property
     def correction_ns(self) -> int:
         """What is added to its times: 0 but for a clock that was right and fell back.
@@ -115,17 +104,16 @@ class Lag(msgspec.Struct, frozen=True):
 RIGHT = Lag(0, 0, right=True)
 
 
-def right_at(behind_ns: int, late_ns: int, spoilt: int = 0) -> Lag:
-    """A clock that is right, whose message took so long; ``late_ns`` if that is long."""
+def right_at(behind_ns: int, spoilt: int = 0) -> Lag:
+    """A clock that is right, whose message took so long."""
     if behind_ns < SMALL_NS and not spoilt:
         return RIGHT
-    late = behind_ns >= SMALL_NS
-    return Lag(0, 0, right=True, way_ns=behind_ns if late else 0, spoilt=spoilt, late_ns=late_ns if late else 0)
+    return Lag(0, 0, right=True, way_ns=behind_ns if behind_ns >= SMALL_NS else 0, spoilt=spoilt)
 
 
-def spoilt(lag: Lag, behind_ns: int, now_ns: int) -> Lag:
+def spoilt(lag: Lag, behind_ns: int) -> Lag:
     """It only seemed to have fallen back a little."""
-    return right_at(behind_ns, now_ns, lag.spoilt + 1)
+    return right_at(behind_ns, lag.spoilt + 1)
 
 
 def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way_ns: int = 0) -> Lag:
@@ -137,10 +125,9 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
     """
     behind = now_ns - time_ns
     if old is None:
-        return right_at(behind, now_ns - QUICK_NS + SINCE_NS) if behind < BEHIND_NS else Lag(
+        return right_at(behind) if behind < BEHIND_NS else Lag(
             time_ns, now_ns, run=1, least_ns=behind, begun_ns=now_ns, store=True, first_ns=behind
         )  # fmt: skip
-    late_ns = old.late_ns if old.way_ns >= SMALL_NS else now_ns
     fell = msgspec.structs.replace(
         old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind, begun_ns=now_ns, first_ns=behind
     )
@@ -151,10 +138,10 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
             store = not back and behind - old.way_ns >= STORE_NS
             return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns, store=store)
         if old.way_ns and -SMALL_NS < behind - old.way_ns < 0 and behind < SMALL_NS:  # not all of them take so long
-            return msgspec.structs.replace(old, late_ns=now_ns)
-        return right_at(behind, late_ns, old.spoilt)
+            return old
+        return right_at(behind, old.spoilt)
     if behind < (old.way_ns + SMALL_NS if old.is_small else BEHIND_NS):
-        return right_at(behind, late_ns, old.spoilt + (old.is_small and not old.known_ns))
+        return right_at(behind, old.spoilt + (old.is_small and not old.known_ns))
     on, passed = time_ns - old.time_ns, now_ns - old.heard_ns
     if on == 0:
         return old
@@ -166,5 +153,5 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
         lag = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=min(old.run + 1, 1_000_000), least_ns=least)
         return msgspec.structs.replace(lag, known_ns=least) if lag.steady and lag.right and not lag.store else lag
     if old.is_small and not old.known_ns:
-        return right_at(behind, late_ns, old.spoilt + 1) if behind < BEHIND_NS else fell
+        return right_at(behind, old.spoilt + 1) if behind < BEHIND_NS else fell
     return fell

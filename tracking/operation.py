@@ -34,6 +34,7 @@ from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
 from tracking.clocks import AHEAD_NS, WAY_NS, Before, is_right
 from tracking.contact import Look
+from tracking.dated import SURE
 from tracking.deception import JAMS
 from tracking.decided import decide, is_false
 from tracking.doubt import TURNS
@@ -507,7 +508,7 @@ class OperationFold:
         if ahead:
             taken = state.clocks.taken_back(fix, book.now_ns)
             if taken is None and fix.time_ns is not None and fix.time_ns <= book.now_ns + int(self.presets.ahead_s * NS):
-                taken = msgspec.structs.replace(fix, time_ns=book.now_ns)  # it was measured by now
+                taken = msgspec.structs.replace(fix, time_ns=min(fix.time_ns, book.now_ns))  # it was measured by now
             if taken is None:
                 self._track(owner, device, book, make=False)
                 self.heard(owner, device, book, reports=True)
@@ -522,7 +523,7 @@ class OperationFold:
         assert fix.time_ns is not None, "the door refused its time"
         clocks, device = self._state.clocks, fix.device
         if device not in clocks.ahead:  # it has no track yet, and nothing was told of it
-            clocks.refused(device, self.operation, "a time that cannot be", (), WAY_NS, book)
+            clocks.refused(device, self.operation, "a time that cannot be", (), None, book)
         clocks.said(device, fix.time_ns, book.now_ns)
         fix_then = clocks.taken_back(fix, book.now_ns)
         if fix_then is None:
@@ -550,7 +551,8 @@ class OperationFold:
         if device in state.facts:
             self._battery(live, device, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, before, book)
-        s.slow = (lag := state.clocks.lags.get(device)) is not None and lag.is_doubtful(book.now_ns)
+        if not s.ring or time_ns > s.ring.newest_ns:
+            s.dated = state.clocks.dated(device, book.now_ns - time_ns) if fix.time_source == "device" else SURE
         self._put_right(live, device, book)
         if (ahead or time_ns != fix.time_ns) and not self._covered(device, time_ns, fix.lat_deg, fix.lon_deg):
             self._shown(live, book)
@@ -729,13 +731,13 @@ class OperationFold:
             device, self.operation, time_ns, tracks, ahead_s, way_ns, book, least_ns=least_ns
         )
 
-    def _way_ns(self, key: str | None, device: str) -> int:
-        """What the newest message of a track took from where it was measured to us, as it stated it; a second, unless known."""
+    def _way_ns(self, key: str | None, device: str) -> int | None:
+        """What the newest message of a track took from where it was measured to us, as it stated it; None: nobody knows."""
         live = None if key is None else self.tracker.whose(key, device)
         if live is None or not live.state.ring:
-            return WAY_NS
+            return None
         took = live.state.contact_ns - live.state.ring.newest_ns
-        return took if 0 <= took < SMALL_NS else WAY_NS
+        return took if 0 <= took < SMALL_NS else None
 
     def clock_refused(self, owner: Owner, device: str, detail: str, book: Book, *, placed: bool = False) -> None:
         """The door refused a message for its time: whose track it is is not silent, and its clock is told of.

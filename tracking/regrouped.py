@@ -14,6 +14,7 @@ from birddog.model import Decision, TrackStatus
 from birddog.units import iso_from_ns
 from tracking.book import Book
 from tracking.core import Core
+from tracking.dated import SURE
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided, merged_keys
 from tracking.ring import hook, unhook
@@ -88,7 +89,7 @@ def split(
     _move(tracker, theirs, live, made)
     if read is not None:
         live.restart(None, [msgspec.structs.replace(read, here=True)])
-        s.reports, s.broadcast, s.slow, s.gap_s, s.lost, s.turns, s.stuck = False, False, False, 0.0, 0, None, None
+        s.reports, s.broadcast, s.dated, s.gap_s, s.lost, s.turns, s.stuck = False, False, SURE, 0.0, 0, None, None
         s.contact_ns = min(s.contact_ns, read.time_ns)
     for names in (s.identities, s.sources, s.fixers):
         if device in names:

@@ -25,6 +25,7 @@ from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.arms import of
 from tracking.company import Pass
+from tracking.dated import SURE, Dated, holding
 from tracking.dwell import stays
 from tracking.kept import packed, unpacked
 from tracking.measurement import Measurement, Origin, apart, merged, rank
@@ -111,7 +112,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         copied_ns: when a copy of a report last came in that was a minute late and more (``copies``).
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
         stored_ns: when a measurement last came in that was older than the newest by more than ``late_s``.
-        slow: its newest fix was some time old when it came in, as all before it of late: its way, or its clock is behind.
+        dated: by how much later or earlier than they are taken its fixes may have been made (``dated``).
         lost: messages that were missing between two others, as far as an alert budget asks for them.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
@@ -150,7 +151,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     contacts: int = 0
     stored_ns: int = 0
     copied_ns: int = 0
-    slow: bool = False
+    dated: Dated = SURE
     gap_s: float = 0.0
     lost: int = 0
     reports: bool = False
@@ -884,6 +885,21 @@ class LiveTrack:
         self._forget(0)
 
     def row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
+        """The track as it is believed to be now, with an ellipse that holds where it is by whatever clock its receiver has.
+
+        Args:
+            quiet_s: not heard for longer than this, it may have stopped where it was; asked only between measurements.
+        """
+        row = self._row(now_ns, model, attributes, quiet_s)
+        if self.state.dated == SURE:
+            return row
+        later_ns, earlier_ns = self.state.dated
+        for at_ns in (max(row.time_ns - later_ns, row.updated_ns), row.time_ns + earlier_ns):
+            if at_ns != row.time_ns:
+                row = holding(row, self._row(at_ns, model, {}, quiet_s))
+        return row
+
+    def _row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
         """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``.
 
         Args:
@@ -918,7 +934,7 @@ class LiveTrack:
     ) -> list[Track]:
         """``row`` at one time after the other; of what is overdue many at once."""
         k, running = len(times_ns), self.running
-        if k > 1 and running is not None and self._as_it_runs and not running.sets_off:
+        if k > 1 and running is not None and self._as_it_runs and not running.sets_off and self.state.dated == SURE:
             k = bisect.bisect_right(times_ns, running.updated_ns + quiet_s(self) * NS)
         out = [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[:k]]
         if k < len(times_ns) and running is not None:

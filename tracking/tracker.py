@@ -45,8 +45,6 @@ MOSTLY = 3
 MISSED_AT_ONCE = 6
 #: What was long off and is further than this from where it was is told of, m.
 LONG_OFF_M = 1000.0
-#: The place of its last fix is held too, of what is ``slow``, from so long after the time that it states on, s.
-SLOW_S = 10.0
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
 
@@ -640,11 +638,9 @@ class Tracker:
 
     def quiet_s(self, live: LiveTrack) -> float:
         """Not heard for longer, a track may have stopped where it was: sooner than it coasts where nobody said how often its
-        device reports and that was learnt.  What is ``slow`` may be where it says, by a clock that is behind, or further on.
+        device reports and that was learnt.
         """
         s, coasting_s = live.state, self.coasting_s(live)
-        if s.slow:
-            return SLOW_S
         if s.broadcast or s.gap_s == 0.0 or s.contacts <= LEARNT or self.interval_of(live) not in (None, UNSAID_S):
             return coasting_s
         return min(coasting_s, self.presets.coast_factor * s.gap_s)

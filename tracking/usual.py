@@ -19,12 +19,13 @@ from tracking import lifetime
 from tracking.agenda import NEVER_NS
 from tracking.book import Book, Changes, TakenFix
 from tracking.clocks import is_right
+from tracking.dated import LATE_NS, SURE, dated
 from tracking.deception import passes
 from tracking.doubt import TURNS
 from tracking.evidence import of_fix
 from tracking.expectations import Expectations
 from tracking.facts import keep_fact
-from tracking.lag import BEHIND_NS, RIGHT, SMALL_NS, Lag
+from tracking.lag import BEHIND_NS, RIGHT, SMALL_NS
 from tracking.lifetime import REGULAR, Expected
 from tracking.measurement import Measurement
 from tracking.operation_state import OperationState, Owner
@@ -89,7 +90,7 @@ class Usual:
         if (
             live.usual != (device, self._directory.version, fmt, public) or s.status != "confirmed" or s.open_events
             or s.decided or not ring.n or s.due_ns <= now_ns or (ring.kinds is not None and ring.has("tag_read"))
-            or ((lag is not RIGHT or now_ns - time_ns >= SMALL_NS) and not _is_in_time(lag, now_ns - time_ns, now_ns, s))
+            or ((lag is not RIGHT or now_ns - time_ns >= SMALL_NS) and (lag is None or not is_right(lag, now_ns - time_ns)))
         ):  # fmt: skip
             return None
         if fix.attributes:  # said a second time on the long way they are the same
@@ -138,6 +139,9 @@ class Usual:
             book = Book(seq, now_ns, numbers) if book is None else book
             state.deception.fix(live, m, "used", None, book)
             self._turns.idle_ns = 0
+        took_ns, ways = now_ns - time_ns, state.clocks.ways
+        if took_ns >= LATE_NS or s.dated is not SURE or ways:
+            s.dated = dated(ways, device, took_ns)
         return self._followed(live, m, told, expected, now_ns, seq, book, calm)
 
     def _is_asked(self, device: str, time_ns: int) -> bool:
@@ -207,6 +211,8 @@ class Usual:
         m = of_fix(fix, time_ns, model)
         told = live.follow(m, model, tracker.reinit_ns)
         assert told is not None, "a first fix begins a track"
+        if now_ns - time_ns >= LATE_NS:
+            s.dated = dated(state.clocks.ways, device, now_ns - time_ns)
         state.deception.begins(s.track_id, m)
         if live.described is None:
             expected = self._expectations.of(live, now_ns)
@@ -285,10 +291,3 @@ def usual(live: LiveTrack, never: bool) -> tuple[str, int, str, bool] | None:
         return None
     live.states = of[5] is not None or of[6] or of[7] is not None
     return intern(of[0]), of[1], of[3], of[2].public
-
-
-def _is_in_time(lag: Lag | None, behind_ns: int, now_ns: int, s: TrackState) -> bool:
-    """Whether a message takes what those of its device take, and its track is as ``slow`` as that."""
-    if lag is None or not is_right(lag, behind_ns):
-        return False
-    return not lag.way_ns or lag.is_doubtful(now_ns) == s.slow

@@ -155,3 +155,13 @@ def test_what_a_row_is_drawn_by_between_two_reports():
     said = explained([*case, *standing], "T5", 8 * 600 + 300)["way"]
     assert said["drawn_by"].startswith("its stay") and said["stood_for_s"] == 4_200.0 and said["goes_on"] is None
     json.dumps(said, allow_nan=False)
+
+
+def test_what_another_clock_would_make_of_it_is_said():
+    """Its messages all take 15 s, or its clock is so far behind; it is 3 s ahead, and how long its way is nobody knows."""
+    late = [fix(t, 15.0 * t, came=t + 15.0) for t in range(10, 310, 10)]
+    [held] = explained([*CASE, *late], "T5", 320)["way"]["holds"]
+    assert held["what"] == "its clock is 15 s behind, and its way not so long" and held["away_m"] == pytest.approx(225, abs=15)
+    early = [fix(t + 3.0, 15.0 * t, came=t + 0.5) for t in range(10, 310, 10)]
+    [held] = explained([*CASE, *early], "T5", 302)["way"]["holds"]
+    assert held["what"] == "its messages took 4 s longer than is known" and held["away_m"] == pytest.approx(60, abs=10)
