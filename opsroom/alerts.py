@@ -11,6 +11,9 @@ as long as ever before, and where it has become graver.  Nothing is hidden: each
 **What falls silent together is one alert.**  A gateway fails, and all that speak through it are silent: of what is under no
 case (operation ``open``) silences that begin within ``TOGETHER_NS`` of the first are one alert that names each (``members``),
 until all of them are heard again.  Who joins an alert that was acknowledged is asked about anew.
+
+**What a decision answers is seen.**  Who says which of two places the goods are at, or that a receiver goes its own way, has
+answered what was asked of that track (``QUARRELS``); who takes that back is asked again.
 """
 
 from __future__ import annotations
@@ -77,6 +80,8 @@ RECURRING = frozenset({
 OWED = frozenset({"warrant_due", "warrant_overdue", "retention_due", "retention_overdue"})
 #: Of those that recur, the ones without an end of their own.
 ENDLESS = frozenset({"alarm", "conflict", "jumped"})
+#: What asks which of two places a track is at.
+QUARRELS = frozenset({"parted", "contradicted", "two_places"})
 #: Again within so long after it was last over, and it is the same thing.
 RECURS_NS = 3600 * NS
 #: So long nobody is asked anew about what comes again.
@@ -188,13 +193,23 @@ class Alerts:
             if not names:
                 del self._silent[step]
 
-    def decision(self, decision: Decision, time_ns: int) -> list[Alert]:
+    def decision(self, decision: Decision, time_ns: int, done: Event | None = None) -> list[Alert]:
         """The alerts that a decision acknowledges, or opens again; the first acknowledgement stays.
 
-        Who confirms a dark vessel has seen its alert.
+        Who confirms a dark vessel has seen its alert; who says where a track is, or which receiver goes its own way, has
+        answered the alerts that ask it, and who takes that back is asked again.
+
+        Args:
+            done: what was told of it where it is about a track, and came to something.
         """
-        if decision.action == "confirm_dark":
-            names = [name for name in self._of_track.get(decision.subject, ()) if self._rows[name].kind == "dark_vessel"]
+        if decision.action == "undo":
+            return [
+                self._put(_asked(row, time_ns)) for row in self._about(done, QUARRELS)
+                if row.acknowledged_ns is not None and row.cleared_ns is None
+            ]  # fmt: skip
+        if decision.action in ("confirm_dark", "take_over", "split"):
+            kinds = frozenset({"dark_vessel"}) if decision.action == "confirm_dark" else QUARRELS
+            names = [row.alert_id for row in self._about(done, kinds)]
         else:
             ours = decision.action in ("acknowledge", "reopen") and decision.subject in self._rows
             names = [decision.subject] if ours else []
@@ -204,6 +219,12 @@ class Alerts:
             self._put(msgspec.structs.replace(self._rows[name], **(blank | seen)))
             for name in names if (self._rows[name].acknowledged_ns is None) == bool(seen)
         ]  # fmt: skip
+
+    def _about(self, done: Event | None, kinds: frozenset[str]) -> list[Alert]:
+        """The alerts of some kinds of the track of which a decision was told."""
+        track_id = done.track_ids[0] if done is not None and done.track_ids else None
+        found = [self._rows[name] for name in self._of_track.get(track_id, ())] if track_id is not None else []
+        return [row for row in found if row.kind in kinds]
 
     def closed(self, operation: str, by: str, time_ns: int) -> list[Alert]:
         """The alerts of a case that was closed, which nobody waits for any more: seen by whoever closed it.

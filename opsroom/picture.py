@@ -308,7 +308,8 @@ class Picture:
         events = changes.events + happened
         alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
         if isinstance(body, Decision):
-            alerts += self.alerts.decision(body, entry.received_ns)
+            done = next((event for event in changes.events if event.kind == "decided"), None)
+            alerts += self.alerts.decision(body, entry.received_ns, done)
         elif isinstance(body, Operation) and body.closed:
             alerts += self.alerts.closed(body.operation, entry.actor or "closed", entry.received_ns)
         self.alerts.ended(changes.ended)

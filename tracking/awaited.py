@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from birddog.model import Attachment, Device, Event
-from birddog.units import NS
+from birddog.units import NS, iso_from_ns
 from tracking.book import Book
 from tracking.presets import interval_of
 
@@ -92,7 +92,7 @@ class Awaited(msgspec.Struct):
         waiting.refused, waiting.clock = why, False
         if waiting.event is not None:
             book.end(waiting.event, book.now_ns)
-            waiting.event = _told(device, waiting, book.now_ns, 0.0, operation, track_ids_of, book)
+            waiting.event = _told(device, waiting, book.now_ns, operation, track_ids_of, book)
 
     def mistimed(
         self, device: str, why: str, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
@@ -104,7 +104,7 @@ class Awaited(msgspec.Struct):
         waiting.refused, waiting.clock = f"its clock: {why}", True
         if waiting.event is not None:
             book.end(waiting.event, book.now_ns)
-        waiting.event = _told(device, waiting, book.now_ns, 0.0, operation, track_ids_of, book)
+        waiting.event = _told(device, waiting, book.now_ns, operation, track_ids_of, book)
 
     def wait(self, to_ns: int, factor: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
     ) -> None:
@@ -119,8 +119,7 @@ class Awaited(msgspec.Struct):
             waiting.fresh = False
             at_ns, until_ns = waiting.since_ns + int(factor * waiting.interval_s * NS), waiting.until_ns
             if waiting.event is None and at_ns <= to_ns and (until_ns is None or at_ns < until_ns):
-                ago_s = factor * waiting.interval_s
-                waiting.event = _told(device, waiting, at_ns, ago_s, operation, track_ids_of, book)
+                waiting.event = _told(device, waiting, at_ns, operation, track_ids_of, book)
             if until_ns is not None and until_ns <= to_ns:
                 del self.of[device]
                 if waiting.event is not None:
@@ -134,11 +133,11 @@ class Awaited(msgspec.Struct):
 
 
 def _told(
-    device: str, waiting: Waiting, at_ns: int, ago_s: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]],
-    book: Book,
+    device: str, waiting: Waiting, at_ns: int, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
 ) -> Event:  # fmt: skip
     """What is told of a device that is waited for: that it was never heard, or that it is and nothing of it is kept."""
-    said = f"attached {ago_s:.0f} s ago, expected every {waiting.interval_s:.3g} s"
+    since = iso_from_ns(waiting.since_ns // NS * NS)  # no age: the words stay as they are for as long as nothing is heard
+    said = f"waited for since {since}, expected every {waiting.interval_s:.3g} s"
     kind, text = "never_heard", f"{waiting.shipment}: {device} was never heard, {said}"
     if waiting.refused:
         kind = "not_admitted"

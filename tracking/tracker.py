@@ -43,8 +43,8 @@ from tracking.track_state import MOVED, Anew, LiveTrack, Outcome, TrackState
 MOSTLY = 3
 #: So many missing messages of one gap are counted: what is longer is no loss on the way.
 MISSED_AT_ONCE = 6
-#: What was long off and is further than this from where it was is told of, m.
-LONG_OFF_M = 1000.0
+#: What was silent for so long (s) and is further than this from where it was (m) is told of.
+LONG_OFF_M, LONG_OFF_S = 1000.0, 300.0
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
 
@@ -206,7 +206,8 @@ class Tracker:
         live.stored(m, book.now_ns)
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
-        if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
+        told_of = bool(s.open_events) or s.status == "silent"  # what comes back says where
+        if (first or timely) and not told_of and not self.log.busy(m.time_ns):
             told = live.follow(m, model, self.reinit_ns)
             if told is not None:  # as nearly all: nothing is run again, and there is nothing to tell of it
                 self.stepped(live, told, m, book)
@@ -217,7 +218,7 @@ class Tracker:
             assert before is not None and core is not None, "what comes in time comes to a track that began"
             if outcome not in ("refused", "beside"):
                 self.point(live, core, m, nis, book)
-            if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self.reinit_ns:
+            if outcome != "used" or core.eventful or told_of or m.time_ns - before.updated_ns >= self.reinit_ns:
                 self._measured(live, m, None, before, outcome, nis, book)
             return outcome
         anew = bool(self.log.items) and not first and self.log.begins_anew(live, m)
@@ -229,7 +230,7 @@ class Tracker:
         self.catch_up(live, book)
         if not (first or self.log.busy(m.time_ns)):
             if s.ring and m.time_ns > s.ring.newest_ns:
-                told = None if s.open_events else live.follow(m, model, self.reinit_ns)
+                told = None if told_of else live.follow(m, model, self.reinit_ns)
                 if told is not None:  # nothing waits any more
                     self.stepped(live, told, m, book)
                     return "used"
@@ -335,10 +336,12 @@ class Tracker:
             return
         gap_s = 0.0 if before is None else (m.time_ns - before.updated_ns) / NS
         late = bool(s.ring) and m.time_ns < s.ring.newest_ns  # of a gap that it fills the newer one told
-        if outcome == "used" and not late and before is not None and gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s:
+        off = s.status == "silent" or (gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s)
+        if outcome == "used" and not late and before is not None and off and gap_s >= LONG_OFF_S:
             away_km = _away_km(before, m)  # long off, by its own measure, and somewhere else: nothing had to be refused for it
             if away_km * 1000.0 > LONG_OFF_M:
-                self._told(live, "reacquired", m, book, f"position taken up again {away_km:.1f} km from where it was")
+                text = f"position taken up again {away_km:.1f} km from where it was {gap_s / 60:.0f} min ago"
+                self._told(live, "reacquired", m, book, text)
         if outcome == "moved":
             self._moved(live, m, before, model, book)
         if rival is not None:

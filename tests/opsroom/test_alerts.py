@@ -67,8 +67,32 @@ def test_who_confirms_a_dark_vessel_has_seen_its_alert():
     alerts = Alerts()
     alerts.event(event("silent"))
     alerts.event(msgspec.structs.replace(event("dark_vessel"), event_id="E2"))
-    seen = alerts.decision(Decision(action="confirm_dark", subject="T1", by="A"), 30)
+    confirms = Decision(action="confirm_dark", subject="T1", by="A")
+    assert alerts.decision(confirms, 20) == []  # it came to nothing: no dark vessel
+    seen = alerts.decision(confirms, 30, decided())
     assert [(a.alert_id, a.acknowledged_by) for a in seen] == [("AE2", "A")]
+
+
+def decided(track_id: str = "T1") -> Event:
+    """What is told of a decision that came to something."""
+    of = {"operation": "OP", "track_ids": (track_id,), "about": "D9"}
+    return Event(event_id="E9", kind="decided", seq=9, start_ns=25, end_ns=25, **of)
+
+
+@pytest.mark.parametrize("action", ["take_over", "split"])
+def test_who_says_which_is_the_goods_is_asked_no_more_until_that_is_taken_back(action):
+    """*It is at the other place* was said, and "608 m apart; which is the goods?" went on asking."""
+    alerts = Alerts()
+    for nth, kind in enumerate(("parted", "contradicted", "door_opened"), 1):
+        alerts.event(event(kind, nth=nth))
+    alerts.event(event("parted", nth=4, track_ids=("T2",)))
+    answers = Decision(action=action, subject="T1", by="anna")
+    assert alerts.decision(answers, 20) == []  # decided_nothing
+    seen = alerts.decision(answers, 30, decided())
+    assert [(a.alert_id, a.acknowledged_by, a.open) for a in seen] == [("AE1", "anna", False), ("AE2", "anna", False)]
+    assert alerts.event(event("contradicted", nth=2, end_ns=40)).cleared_ns == 40
+    asked = alerts.decision(Decision(action="undo", subject="D9", by="ben"), 50, decided())
+    assert [(a.alert_id, a.open, a.asked) for a in asked] == [("AE1", True, 2)]  # the console calls; what is over is over
 
 
 def test_the_acknowledgement_outlives_a_change_of_the_event_and_a_restart():

@@ -240,6 +240,23 @@ def test_after_a_long_gap_one_plausible_fix_is_enough(journal):
     assert where(row)[0] == pytest.approx(100_000, abs=30)
 
 
+BACK = [(2500, 30_000, "28.2 km from where it was 27 min ago"), (2500, 2_300, ""), (1110, 4_500, "")]
+
+
+@pytest.mark.parametrize("back_s,away_m,told", BACK)
+def test_what_was_silent_and_comes_back_elsewhere_says_how_far(journal, back_s, away_m, told):
+    """28 km off after 27 minutes: the silence was over, and nothing said where it had gone meanwhile; from 30 min on it did."""
+    j = journal()
+    j.add(0, Device(device="tag", interval_s=30, klass="van"))
+    for t in range(0, 900, 30):
+        j.say(t, fix("tag", t, 2.0 * t, 0))
+    for t in range(900, back_s, 30):
+        j.add(t, Tick())
+    j.say(back_s, fix("tag", back_s, away_m, 0))
+    assert j.events("silent")[-1].end_ns == T0 + back_s * NS
+    assert [e.text for e in j.events("reacquired")] == ([f"position taken up again {told}"] if told else [])
+
+
 # --- silence -------------------------------------------------------------------------------------
 
 

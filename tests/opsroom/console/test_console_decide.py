@@ -243,6 +243,36 @@ def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watc
     seen.clean()
 
 
+@pytest.mark.browser
+def test_the_map_goes_where_the_decision_moved_what_is_selected_and_only_for_who_decided(stage, makers, watch):
+    """*It is there* was said, the symbol went 40 km away and out of sight, and the map stayed at the old place."""
+    stage.publish(makers["track"](2, rival_lat_deg=52.4, rival_lon_deg=4.4, rival_hits=2, rival_device="phone"),
+                  makers["alert"](1, track_id="T2", text="parted: 493 m apart; which is the goods?"))
+    seen = watch(stage.start())
+    page = seen.page
+    page.wait_for_function("() => document.body.dataset.map === 'ready'")
+    page.click('[data-track-id="T2"]')
+    assert "or 54 km away" in page.inner_text('[data-track-id="T2"]')  # not a place that looks sure
+    assert "now 54 km apart" in page.inner_text('[data-alert-id="A1"]')  # the words are as old as the alert
+    page.wait_for_function("() => !birddog.chart.map.isMoving()")
+    page.click("#detail-here")
+    page.wait_for_selector("#who[open]")
+    page.fill("#who-name", "anna")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.getElementById('say-soon').textContent.startsWith('Decided')")
+    decided, there = f"D{stage.seq}", {"lat_deg": 52.4, "lon_deg": 4.4}
+    sees = "([lon, lat]) => birddog.chart.sees({ lon_deg: lon, lat_deg: lat })"
+    assert not page.evaluate(sees, [4.4, 52.4])
+    stage.publish(makers["track"](2, **there), told(1, decided, "anna: it is where phone said"))
+    page.wait_for_function(sees, arg=[4.4, 52.4])
+    # by anybody else: nobody's map is moved under his hands
+    page.wait_for_function("() => !birddog.chart.map.isMoving()")
+    stage.publish(makers["track"](2), told(2, "undo D90", "ben: D90 is undone"))
+    page.wait_for_selector("#detail-decisions li:has-text('D90')", state="attached")
+    assert page.evaluate(sees, [4.4, 52.4])
+    seen.clean()
+
+
 def told(number: int, about: str, text: str, kind: str = "decided") -> Event:
     """The fold's word of a decision about T2."""
     return Event(event_id=f"E{number}", kind=kind, operation="nightjar", seq=number, start_ns=10**18, end_ns=10**18,

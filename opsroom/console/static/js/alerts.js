@@ -1,10 +1,12 @@
 // The alerts: what waits for a person, in full; below it, folded, what was seen or is over, one line each.
 
+import { awayM } from './ellipse.js';
 import { arrange, make, write } from './rows.js';
 import { graver, title } from './store.js';
-import { age, clock, plain, sentence, stamp } from './words.js';
+import { age, clock, metres, plain, sentence, stamp } from './words.js';
 
 const SHOWN = 60;
+const TORN = new Set(['parted', 'contradicted', 'two_places']); // which of two places it is at
 const GROUP = 10; // so many open alerts of one kind are one row, that is acknowledged at once
 
 export class AlertList {
@@ -203,7 +205,7 @@ export class AlertList {
     row.again.setAttribute('aria-label', `Open again ${row.what.textContent}`);
   }
 
-  /** How long each has been open; the age of a silence goes on whatever its text said when it was raised. */
+  /** How long each has been open; the age of a silence, and how far two places are apart, go on whatever the text said when it was raised. */
   tick() {
     const now = this.room.now();
     if (now === null) return;
@@ -216,8 +218,10 @@ export class AlertList {
       const alert = this.room.store.alerts.get(id);
       if (!alert) continue;
       write(row.when, alert.open ? `${age((now - Date.parse(alert.began)) / 1000)} ago, ${clock(alert.began)}` : clock(alert.began));
-      const track = alert.kind === 'silent' && alert.open && !alert.members?.length ? this.room.store.tracks.get(alert.track_id) : null;
-      if (track) write(row.seen, `last contact ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
+      const track = alert.open && !alert.members?.length ? this.room.store.tracks.get(alert.track_id) : null;
+      if (!track) continue;
+      if (alert.kind === 'silent') write(row.seen, `last contact ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
+      else if (TORN.has(alert.kind) && !alert.cleared && track.rival) write(row.seen, `now ${metres(awayM(track, track.rival))} apart`);
     }
   }
 

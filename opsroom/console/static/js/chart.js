@@ -346,16 +346,28 @@ export class Chart {
     this.change({ tracks: new Set([old, id].filter((x) => tracks.has(x))), flags: new Set([old, id].filter((x) => flags.has(x))) });
   }
 
+  /** Whether a row's symbol is in sight: on the map, and not behind the panel. */
+  sees(row) {
+    if (!this.map || !row || row.lat_deg === null) return true;
+    const { x, y } = this.map.project([unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg]);
+    const { clientWidth, clientHeight } = this.map.getContainer();
+    const { right, bottom } = this.covered();
+    return x >= 0 && y >= 0 && x <= clientWidth - right && y <= clientHeight - bottom;
+  }
+
+  /** What the panel of what is selected covers: the right side, on a narrow page the lower one. */
+  covered() {
+    const panel = document.getElementById('detail');
+    const below = innerWidth <= 820;
+    return { right: panel.hidden || below ? 0 : 380, bottom: panel.hidden || !below ? 0 : panel.offsetHeight };
+  }
+
   /** Bring a row to the middle; closer, where the map is far out. */
   centre(row, jump = false) {
     if (!this.map || !row || row.lat_deg === null) return;
     this.touched = true;
-    // the panel of what is selected covers the right side, on a narrow page the lower one: the middle is that of what is left
-    const panel = document.getElementById('detail');
-    const below = innerWidth <= 820;
-    const right = panel.hidden || below ? 0 : 380;
-    const bottom = panel.hidden || !below ? 0 : panel.offsetHeight;
-    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg], padding: { left: 0, top: 0, bottom, right } };
+    // the middle is that of what is not covered
+    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg], padding: { left: 0, top: 0, ...this.covered() } };
     if (jump) this.map.jumpTo(to);
     else this.map.easeTo({ ...to, zoom: Math.max(this.map.getZoom(), 11), duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 300 });
   }

@@ -1,5 +1,6 @@
 // The panel of what is selected: a track, a flag, or an alert that is about no track.
 
+import { awayM } from './ellipse.js';
 import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { flagOf, marks, title } from './store.js';
@@ -14,7 +15,7 @@ const DECIDED = 5;
 const words = (a) => (a.warrant ? `${plain(a.warrant)}: ${a.state}, until ${stamp(a.until)}` : 'NONE: nothing of it is kept');
 
 export class Detail {
-  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void, fail: (words: string) => void}} room */
+  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void, decided: (row: object) => void, fail: (words: string) => void}} room */
   constructor(room) {
     this.room = room;
     this.kind = '';
@@ -68,19 +69,22 @@ export class Detail {
       decision: { subject: t.track_id, ...decision },
       told: (id) => {
         this.sent.add(id);
+        if (decision.action === 'undo') this.sent.add(`undo ${decision.subject}`); // so it is told where it came to something
         this.heard(this.room.store.events.keys());
       },
     });
   }
 
-  /** Say loudly where a decision of this page's person came to nothing; what was decided stands in the panel. */
+  /** Say loudly where a decision of this page's person came to nothing; what was decided stands in the panel, and the map goes with it. */
   heard(ids) {
     let decided = false;
     for (const id of ids) {
       const e = this.room.store.events.get(id);
       if (!e?.kind.startsWith('decided')) continue;
       decided = true;
-      if (this.sent.delete(e.about) && e.kind === 'decided_nothing') this.room.fail(`Not done: ${plain(e.text)}`);
+      if (!this.sent.delete(e.about)) continue;
+      if (e.kind === 'decided_nothing') this.room.fail(`Not done: ${plain(e.text)}`);
+      else if (this.kind === 'track' && e.track_ids[0] === this.id) this.room.decided(this.row());
     }
     if (decided && this.kind === 'track') this.draw();
   }
@@ -172,11 +176,10 @@ export class Detail {
     document.getElementById('detail-false').hidden = !t.tag_id;
     document.getElementById('detail-dark').hidden = !dark || t.attributes.dark === 'confirmed';
     document.getElementById('detail-light').hidden = !dark || t.attributes.dark === 'dismissed';
-    const away = (o) => Math.hypot(o.lat_deg - t.lat_deg, (o.lon_deg - t.lon_deg) * Math.cos((t.lat_deg * Math.PI) / 180));
     const others = [...this.room.store.tracks.values()].filter(
       (o) => o.tag_id && o.track_id !== t.track_id && o.operation === t.operation && o.status !== 'deleted');
     // the nearest ones; a list that is open is left alone
-    const near = others.map((o) => [away(o), o]).sort((a, b) => a[0] - b[0]).slice(0, CHOICES).map(([, o]) => [o.track_id, plain(title(o))]);
+    const near = others.map((o) => [awayM(o, t), o]).sort((a, b) => a[0] - b[0]).slice(0, CHOICES).map(([, o]) => [o.track_id, plain(title(o))]);
     this.choice('detail-same', 'detail-other', t.status === 'deleted' ? [] : near);
     this.choice('detail-part', 'detail-device', t.identities.length > 1 ? t.identities.map((name) => [name, plain(name)]) : []);
   }

@@ -13,6 +13,16 @@ export function metresPerDegree(lat) {
 }
 
 /**
+ * How far two places are apart, on a sphere: to half a percent, on either side of the antimeridian.
+ * @param {{lat_deg: number, lon_deg: number}} a @param {{lat_deg: number, lon_deg: number}} b @returns {number} metres
+ */
+export function awayM(a, b) {
+  const square = (x) => Math.sin(x / 2) ** 2;
+  const h = square((a.lat_deg - b.lat_deg) * RAD) + Math.cos(a.lat_deg * RAD) * Math.cos(b.lat_deg * RAD) * square((a.lon_deg - b.lon_deg) * RAD);
+  return 2 * 6371009 * Math.asin(Math.sqrt(Math.min(1, h)));
+}
+
+/**
  * The closed ring of an ellipse about a position.
  * @param {{lat_deg: number, lon_deg: number, ellipse95: {major_m: number, minor_m: number, azimuth_deg: number}}} at
  * @param {number} [steps]

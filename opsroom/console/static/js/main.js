@@ -35,6 +35,8 @@ const room = {
     decision: { action: 'reopen', subject: id }, told: () => {},
   }),
   decide: (what) => watch.decide(what),
+  // what was decided here has moved what is looked at: the map goes there, where it is out of sight
+  decided: (row) => chart && !chart.sees(row) && chart.centre(row),
   fail: (words) => watch.fail(words),
   acknowledgeGroup: (group) => watch.acknowledgeGroup({ ...group, seq: live.seq }),
   sound: (severity) => sound.play(severity),

@@ -1,6 +1,7 @@
 // The lists of tracks, flags and refusals: the keyboard's twin of the map.  Each row is made once and then only its
 // words change.  The alerts' list is in alerts.js.
 
+import { awayM } from './ellipse.js';
 import { icon, SHAPES } from './shapes.js';
 import { marks, title } from './store.js';
 import { age, metres, often, plain } from './words.js';
@@ -137,8 +138,9 @@ export class TrackList {
     write(row.name, plain(title(track)));
     write(row.klass, plain(track.class));
     write(row.status, WORDS[track.status] ?? track.status);
-    write(row.plus, `±${metres(track.ellipse95.major_m)}`);
-    row.plus.title = 'half the longest axis of the 95 % ellipse';
+    const or = track.rival ? ` or ${metres(awayM(track, track.rival))} away` : '';
+    write(row.plus, `±${metres(track.ellipse95.major_m)}${or}`);
+    row.plus.title = `half the longest axis of the 95 % ellipse${or && ', and how far away its second place is'}`;
   }
 
   /** Every track, gravely alarmed ones first, then alarmed ones, then by name; sorted anew only when a name or an alarm has changed. */
