@@ -25,8 +25,10 @@ from typing import Literal
 import msgspec
 
 from birddog.directory import OPEN
-from birddog.model import Alert, Decision, Event, Member
-from birddog.units import NS, iso_from_ns
+from birddog.model import Alert, Decision, Event
+from birddog.units import NS
+from opsroom import recurring
+from opsroom.recurring import MEMBERS_MOST, RECURRING, TOGETHER_NS
 
 #: Event kind -> severity.  An event of another kind makes no alert.
 SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
@@ -68,32 +70,12 @@ OF_CASES = frozenset({"split"})
 QUIET = (
     "beside", "confirmed", "decided", "decided_nothing", "distrusted", "outlier", "presets_refused", "reacquired", "too_late",
 )  # fmt: skip
-_GRAVITY = ("info", "warning", "critical")
-#: Kinds of which what comes again is the same thing.  Not so where each time is a decision of its own: a tamper, a parting,
-#: an arrival; what a track's own end clears (a dark vessel) comes again with another track.
-RECURRING = frozenset({
-    "silent", "door_opened", "alarm", "clock", "conflict", "jumped", "two_places", "contradicted", "low_battery", "jamming",
-    "frozen", "replayed", "impossible_speed", "false_speed", "drift", "belied", "warrant_due", "warrant_overdue",
-    "warrant_ended", "retention_due", "retention_overdue",
-})  # fmt: skip
 #: What is owed whether a case is open or closed: by the rules of its warrants, and by how long it may be kept.
 OWED = frozenset({"warrant_due", "warrant_overdue", "retention_due", "retention_overdue"})
 #: Of those that recur, the ones without an end of their own.
 ENDLESS = frozenset({"alarm", "conflict", "jumped"})
 #: What asks which of two places a track is at.
 QUARRELS = frozenset({"parted", "contradicted", "two_places"})
-#: Again within so long after it was last over, and it is the same thing.
-RECURS_NS = 3600 * NS
-#: So long nobody is asked anew about what comes again.
-HOLDS_NS = 3600 * NS
-#: What goes on twice as long as ever before is another matter, but not sooner than this.
-WORSE_NS = 300 * NS
-#: What falls silent within so long of the first is one alert, of so many at most, of which its text names so many.
-TOGETHER_NS, MEMBERS_MOST, MEMBERS_NAMED = 120 * NS, 256, 4
-#: Events that an alert names, the newest.
-NAMED = 4
-
-
 #: An alert that nobody waits for any more is kept for so long: a door that bounces is the same alert again.
 KEPT_NS = 86_400 * NS
 
@@ -129,16 +111,16 @@ class Alerts:
             self._silent.setdefault(alert.began_ns // TOGETHER_NS, {})[alert.alert_id] = None
         self._of_track.setdefault(alert.track_id, {})[alert.alert_id] = None
         if alert.kind in RECURRING:
-            self._last[_key_of(alert)] = alert.alert_id
+            self._last[recurring.key_of(alert)] = alert.alert_id
             for event_id in alert.events:
                 self._of_event[event_id] = alert.alert_id
             for one in alert.members:
-                self._last[_member_key(alert, one)] = alert.alert_id
+                self._last[recurring.member_key(alert, one)] = alert.alert_id
                 self._of_event[one.event_id] = alert.alert_id
-            if (worse_ns := _worse_ns(alert)) is not None:
+            if (worse_ns := recurring.worse_ns(alert)) is not None:
                 heapq.heappush(self._worse, (worse_ns, alert.alert_id))
         if not alert.open:
-            heapq.heappush(self._over, (_over_ns(alert), alert.alert_id))
+            heapq.heappush(self._over, (recurring.over_ns(alert), alert.alert_id))
         return alert
 
     def event(self, event: Event) -> Alert | None:
@@ -150,32 +132,33 @@ class Alerts:
         if old is None:
             old = self._same_thing(event)
             if old is not None:
-                return self._put(_joined(old, event) if old.members else _again(old, event, severity))
+                return self._put(recurring.joined(old, event) if old.members else recurring.again(old, event, severity))
             old = self._together(event)
             if old is not None:
-                return self._put(_joined(old, event))
+                return self._put(recurring.joined(old, event))
         elif old.members:
-            return self._put(_joined(old, event))
+            return self._put(recurring.joined(old, event))
         new = Alert(
             alert_id="A" + event.event_id, kind=event.kind, severity=severity, operation=event.operation,
             raised_ns=event.start_ns, cleared_ns=event.end_ns, track_id=event.track_ids[0] if event.track_ids else "",
             device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
             time_source=event.time_source, about=event.about, flag_id=event.flag_id,
         )  # fmt: skip
-        return self._put(new if old is None else _changed(old, new))
+        return self._put(new if old is None else recurring.changed(old, new))
 
     def _same_thing(self, event: Event) -> Alert | None:
         """The alert of which a new event is only the next time."""
         if event.kind not in RECURRING:
             return None
         track_id = event.track_ids[0] if event.track_ids else ""
-        name = self._last.get(_key(event.kind, event.operation, track_id, event.device, event.about))
+        name = self._last.get(recurring.key(event.kind, event.operation, track_id, event.device, event.about))
         old = None if name is None else self._rows[name]
         if old is not None and old.members:
-            return old if any(_is_of(one, event) and _soon(event, one.began_ns, one.ended_ns) for one in old.members) else None
+            mine = (one for one in old.members if recurring.is_of(one, event))
+            return old if any(recurring.soon(event, one.began_ns, one.ended_ns) for one in mine) else None
         if old is None or (old.cleared_ns is None and old.kind not in ENDLESS):
             return None
-        return old if _soon(event, old.began_ns, old.cleared_ns) else None
+        return old if recurring.soon(event, old.began_ns, old.cleared_ns) else None
 
     def _together(self, event: Event) -> Alert | None:
         """The alert of what fell silent just when this did, under no case; the oldest of several."""
@@ -204,7 +187,7 @@ class Alerts:
         """
         if decision.action == "undo":
             return [
-                self._put(_asked(row, time_ns)) for row in self._about(done, QUARRELS)
+                self._put(recurring.asked(row, time_ns)) for row in self._about(done, QUARRELS)
                 if row.acknowledged_ns is not None and row.cleared_ns is None
             ]  # fmt: skip
         if decision.action in ("confirm_dark", "take_over", "split"):
@@ -242,7 +225,7 @@ class Alerts:
         for track_id in track_ids:
             for alert_id in list(self._of_track.get(track_id, ())):
                 row = self._rows[alert_id]
-                if not row.open and not _waits_for_others(row):
+                if not row.open and not recurring.waits_for_others(row):
                     self._forget(alert_id)
 
     def wait(self, now_ns: int) -> list[Alert]:
@@ -254,12 +237,14 @@ class Alerts:
         while self._worse and self._worse[0][0] <= now_ns:
             worse_ns, alert_id = heapq.heappop(self._worse)
             row = self._rows.get(alert_id)
-            if row is not None and _worse_ns(row) == worse_ns:
-                asked.append(self._put(_asked(row, worse_ns)))
+            if row is not None and recurring.worse_ns(row) == worse_ns:
+                asked.append(self._put(recurring.asked(row, worse_ns)))
         while self._over and self._over[0][0] < now_ns - KEPT_NS:
             _, alert_id = heapq.heappop(self._over)
             row = self._rows.get(alert_id)
-            if row is not None and not row.open and not _waits_for_others(row) and _over_ns(row) < now_ns - KEPT_NS:
+            if row is None or row.open or recurring.waits_for_others(row):
+                continue
+            if recurring.over_ns(row) < now_ns - KEPT_NS:
                 self._forget(alert_id)
         return asked
 
@@ -267,7 +252,7 @@ class Alerts:
         row = self._rows.pop(alert_id)
         track_id = row.track_id
         self._out_of_step(row)
-        for key in (_key_of(row), *(_member_key(row, one) for one in row.members)):
+        for key in (recurring.key_of(row), *(recurring.member_key(row, one) for one in row.members)):
             if self._last.get(key) == alert_id:
                 del self._last[key]
         for event_id in (*row.events, *(one.event_id for one in row.members)):
@@ -285,124 +270,3 @@ class Alerts:
     def restore(cls, rows: list[Alert]) -> Alerts:
         """From ``snapshot``."""
         return cls(rows)
-
-
-def _over_ns(alert: Alert) -> int:
-    """Since when nobody waits for it."""
-    return max(alert.cleared_ns or 0, alert.acknowledged_ns or 0)
-
-
-def _key(kind: str, operation: str, track_id: str, device: str, about: str) -> tuple[str, ...]:
-    """What is one thing to decide; a warrant's deadline that is near and then past is one."""
-    return "warrant" if kind.startswith("warrant_") else kind, operation, track_id, device, about
-
-
-def _key_of(alert: Alert) -> tuple[str, ...]:
-    return _key(alert.kind, alert.operation, alert.track_id, alert.device, alert.about)
-
-
-def _member_key(alert: Alert, one: Member) -> tuple[str, ...]:
-    return _key(alert.kind, alert.operation, one.track_id, one.device, alert.about)
-
-
-def _is_of(one: Member, event: Event) -> bool:
-    return (one.track_id, one.device) == (event.track_ids[0] if event.track_ids else "", event.device)
-
-
-def _soon(event: Event, began_ns: int, ended_ns: int | None) -> bool:
-    """Whether an event comes so soon after the last time that it is the same thing again."""
-    return 0 <= event.start_ns - max(began_ns, ended_ns or 0) < RECURS_NS
-
-
-def _waits_for_others(alert: Alert) -> bool:
-    """Whether some of those that fell silent together are so yet."""
-    return bool(alert.members) and alert.cleared_ns is None
-
-
-def _joined(alert: Alert, event: Event) -> Alert:
-    """An alert of what fell silent together after one of them did, again or at last, or was heard."""
-    newest = alert.events[-1] if alert.events else alert.alert_id[1:]
-    members = alert.members or (Member(newest, alert.track_id, alert.device, alert.began_ns, alert.cleared_ns),)
-    one = Member(event.event_id, event.track_ids[0] if event.track_ids else "", event.device, event.start_ns, event.end_ns)
-    at = next((i for i, other in enumerate(members) if _is_of(other, event)), None)
-    known = None if at is None else members[at]
-    if known is not None and event.start_ns < known.began_ns:  # of an earlier time, told anew
-        return alert
-    members = (*members, one) if at is None else (*members[:at], one, *members[at + 1 :])
-    silent = [other for other in members if other.ended_ns is None]
-    cleared_ns = None if silent else max(other.ended_ns or 0 for other in members)
-    count, last_ns, longest_ns = alert.count, alert.last_ns, alert.longest_ns
-    again = known is not None and known.event_id != one.event_id and alert.cleared_ns is not None
-    if again:
-        count, last_ns, longest_ns = count + 1, event.start_ns, _longest_ns(alert)
-    new = msgspec.structs.replace(
-        alert, members=members, cleared_ns=cleared_ns, count=count, last_ns=last_ns, longest_ns=longest_ns,
-        text=_counted(_together_text(members, len(silent)), count, alert),
-    )  # fmt: skip
-    joined = known is None and alert.acknowledged_ns is not None and one.ended_ns is None
-    return _asked(new, event.start_ns) if joined or (again and _long_ago(alert, event.start_ns)) else new
-
-
-def _together_text(members: tuple[Member, ...], silent: int) -> str:
-    names = ", ".join(one.device or one.track_id for one in members[:MEMBERS_NAMED])
-    more = f" and {len(members) - MEMBERS_NAMED} more" if len(members) > MEMBERS_NAMED else ""
-    heard = f"; {len(members) - silent} heard again" if silent < len(members) else ""
-    return f"{len(members)} devices fell silent together: {names}{more}{heard}"
-
-
-def _asked(alert: Alert, time_ns: int) -> Alert:
-    """A person is asked anew."""
-    return msgspec.structs.replace(
-        alert, asked=alert.asked + 1, asked_ns=time_ns, acknowledged_ns=None, acknowledged_by="", false=False
-    )
-
-
-def _again(old: Alert, event: Event, severity: str) -> Alert:
-    """An alert after it happened once more, as an event of its own."""
-    count = old.count + 1
-    forgotten = (old.events or (old.alert_id[1:],))[1 - NAMED :]
-    new = msgspec.structs.replace(
-        old, kind=event.kind, severity=severity, cleared_ns=event.end_ns, lat_deg=event.lat_deg, lon_deg=event.lon_deg,
-        text=_counted(event.text, count, old), time_source=event.time_source, count=count, last_ns=event.start_ns,
-        longest_ns=_longest_ns(old), events=(*forgotten, event.event_id),
-    )  # fmt: skip
-    graver = _GRAVITY.index(severity) > _GRAVITY.index(old.severity)
-    return _asked(new, event.start_ns) if graver or _long_ago(old, event.start_ns) else new
-
-
-def _changed(old: Alert, new: Alert) -> Alert:
-    """An alert after its newest event changed: it is over, or goes on again (a door that bounces), or says more."""
-    kept = msgspec.structs.replace(
-        old, kind=new.kind, severity=new.severity, cleared_ns=new.cleared_ns, track_id=new.track_id, device=new.device,
-        lat_deg=new.lat_deg, lon_deg=new.lon_deg, text=_counted(new.text, old.count, old), time_source=new.time_source,
-        flag_id=new.flag_id,
-    )  # fmt: skip
-    if old.kind not in RECURRING or old.cleared_ns is None or new.cleared_ns is not None:
-        return kept
-    kept = msgspec.structs.replace(kept, last_ns=old.cleared_ns, longest_ns=_longest_ns(old))
-    return _asked(kept, old.cleared_ns) if _long_ago(old, old.cleared_ns) else kept
-
-
-def _longest_ns(alert: Alert) -> int:
-    """How long it went on at most, of what is over."""
-    return max(alert.longest_ns, 0 if alert.cleared_ns is None else alert.cleared_ns - alert.began_ns)
-
-
-def _long_ago(alert: Alert, now_ns: int) -> bool:
-    """Whether a person was asked so long ago that they are asked anew."""
-    return now_ns - (alert.raised_ns if alert.asked_ns is None else alert.asked_ns) >= HOLDS_NS
-
-
-def _worse_ns(alert: Alert) -> int | None:
-    """When what was acknowledged, and goes on, has gone on for twice as long as ever; None: never, or that was said."""
-    if alert.acknowledged_ns is None or alert.cleared_ns is not None or not alert.longest_ns:
-        return None
-    worse_ns = alert.began_ns + max(2 * alert.longest_ns, WORSE_NS)
-    return None if alert.asked_ns is not None and alert.asked_ns >= worse_ns else worse_ns
-
-
-def _counted(text: str, count: int, alert: Alert) -> str:
-    """What it says, and how often that was."""
-    if count == 1 or alert.kind.startswith("warrant_"):
-        return text
-    return f"{text} ({count} times since {iso_from_ns(alert.raised_ns)[11:16]}Z)"

@@ -9,7 +9,8 @@ import pytest
 
 from birddog.model import Alert, Decision, Event
 from birddog.units import NS
-from opsroom.alerts import ENDLESS, HOLDS_NS, KEPT_NS, MEMBERS_MOST, RECURRING, RECURS_NS, SEVERITY, WORSE_NS, Alerts
+from opsroom.alerts import ENDLESS, KEPT_NS, SEVERITY, Alerts
+from opsroom.recurring import HOLDS_NS, MEMBERS_MOST, RECURRING, RECURS_NS, WORSE_NS
 
 
 def event(kind: str, end_ns: int | None = None, *, start_ns: int = 10, nth: int = 1, **more) -> Event:

@@ -7,7 +7,8 @@ import pytest
 
 from birddog.model import ClockSet, Operation, Tick
 from birddog.units import NS
-from opsroom.alerts import RECURRING, SEVERITY
+from opsroom.alerts import SEVERITY
+from opsroom.recurring import RECURRING
 
 T0 = 1_790_000_000 * NS
 D = 86_400 * NS
