@@ -126,6 +126,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         past: where it was before the ring (``tracking.past``).
         decided: what operators decided of its measurements, the newest last.
         stuck: the receiver that was told to be ``frozen``, and since when: from then on nobody knows where it was.
+        fast: so many fixes in a row with which it went faster than its class can (``Tracker.sped``).
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
         reads: of each of the last readers its reads of late, one a second; passes: when they heard it (``company``).
@@ -173,6 +174,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     past: bytearray = msgspec.field(default_factory=bytearray)
     decided: list[Decided] = []
     stuck: tuple[str, int] | None = None
+    fast: int = 0
 
 
 class LiveTrack:

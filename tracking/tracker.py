@@ -29,6 +29,7 @@ from tracking.contact import Look
 from tracking.crowd import Rider
 from tracking.doubt import TURNS, beyond_reach_m, other_place, turns_after
 from tracking.kernel import ALONE_S
+from tracking.leap import ROAD_MPS
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
@@ -44,7 +45,11 @@ MOSTLY = 3
 #: So many missing messages of one gap are counted: what is longer is no loss on the way.
 MISSED_AT_ONCE = 6
 #: What was silent for so long (s) and is further than this from where it was (m) is told of.
-LONG_OFF_M, LONG_OFF_S = 1000.0, 300.0
+LONG_OFF_M, LONG_OFF_S = 1000.0, 600.0
+#: A track is faster than its class from so many times the class's top speed on, and that of the road; what is slower than that,
+#: m²/s², is not asked.
+FAST = 1.2
+SPED2 = (FAST * ROAD_MPS) ** 2
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
 
@@ -383,6 +388,23 @@ class Tracker:
             text = f"position jumped {away_m / 1000:.1f} km in {gap_s:.0f} s: faster than its class can be"
             self.jumped(live, m, text, book)
 
+    def sped(self, live: LiveTrack, m: Measurement, velocity: tuple[float, ...], v_m2s2: float, book: Book) -> None:
+        """A fix was used: what goes faster than its class and than the road for several in a row, beyond doubt, is told of, and
+        followed: a parcel that flies.  Not of what everybody hears (an AIS message says itself what it is).
+
+        Args:
+            velocity: of the track with it, east and north, m/s; v_m2s2: the larger variance of the two.
+        """
+        s, speed_mps = live.state, math.hypot(*velocity)
+        top_mps = FAST * max(self.model(live).preset.max_speed_mps, ROAD_MPS)
+        if m.origin != "fix" or s.broadcast or speed_mps - 3.0 * math.sqrt(v_m2s2) <= top_mps:
+            s.fast = 0
+            return
+        s.fast += 1
+        if s.fast >= self.presets.reinit_count:
+            what = f"a {s.klass}" if s.klass else "what drives"
+            self.jumped(live, m, f"goes at {speed_mps:.0f} m/s, faster than {what} can: does it fly?", book)
+
     def jumped(self, live: LiveTrack, m: Measurement, text: str, book: Book) -> None:
         """Its positions went where it cannot have gone, and so did the track."""
         self._warned(live, "jumped", m, book, text)
@@ -594,6 +616,8 @@ class Tracker:
         s = live.state
         s.points += 1
         lat, lon, x = live.place(core)
+        if s.fast or x[1] * x[1] + x[3] * x[3] > SPED2:
+            self.sped(live, m, (x[1], x[3]), max(x[8], x[13]), book)
         book.points.append(
             TrackPoint(
                 track_id=s.track_id, seq=s.points, time_ns=core.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
@@ -607,6 +631,8 @@ class Tracker:
         s = live.state
         s.points += 1
         nis, lat, lon, ve, vn, p_ee, p_en, p_nn = told[:8]
+        if s.fast or ve * ve + vn * vn > SPED2:
+            self.sped(live, m, (ve, vn), max(told[9], told[12]), book)
         book.points.append(
             TrackPoint(
                 track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,

@@ -32,7 +32,7 @@ from tracking.operation_state import OperationState, Owner
 from tracking.presets import STATION
 from tracking.running import Told
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
-from tracking.tracker import Tracker
+from tracking.tracker import SPED2, Tracker
 from tracking.turns import Turns
 
 _NOTHING: dict[str, Value] = {}
@@ -142,6 +142,9 @@ class Usual:
         took_ns, ways = now_ns - time_ns, state.clocks.ways
         if took_ns >= LATE_NS or s.dated is not SURE or ways:
             s.dated = dated(ways, device, took_ns)
+        if s.fast or told[3] * told[3] + told[4] * told[4] > SPED2:
+            book = Book(seq, now_ns, numbers) if book is None else book
+            tracker.sped(live, m, told[3:5], max(told[9], told[12]), book)
         return self._followed(live, m, told, expected, now_ns, seq, book, calm)
 
     def _is_asked(self, device: str, time_ns: int) -> bool:
@@ -224,6 +227,9 @@ class Usual:
             book.fixes.append(TakenFix(self._operation, s.track_id, time_ns, m.lat_deg, m.lon_deg))
             self._shown(live, book)
             return book.changes()
+        if told[3] * told[3] + told[4] * told[4] > SPED2:
+            book = Book(seq, now_ns, numbers) if book is None else book
+            tracker.sped(live, m, told[3:5], max(told[9], told[12]), book)
         return self._followed(live, m, told, expected, now_ns, seq, book, False)
 
     def _followed(

@@ -123,6 +123,34 @@ SITUATIONS = {
 }  # fmt: skip
 
 
+FLIGHTS = [("parcel", 10, True), ("lorry", 60, False), ("van", 5, False), ("", 10, True), ("vessel", 30, True)]
+
+
+@pytest.mark.parametrize("klass,every,speed", FLIGHTS)
+def test_what_flies_is_told_of_once_and_followed(klass, every, speed):
+    """cases/tracking/aircraft-takeoff, "with the alert `jumped`": a parcel flew for half an hour and nobody was told."""
+    rng, times = random.Random(3), []
+    for path in (take_off(2700, rng.uniform(200, 260), 2.0), driven((2700, 38.0, 20))):
+        said = Said(klass, every)
+        for t in range(0, len(path), every):
+            e, n, ve, vn = path[t]
+            at = HOME.geodetic(e + rng.gauss(0, 5), n + rng.gauss(0, 5))
+            said.fix(t, *at, 5.0, (ve, vn) if speed else None)
+            if said.events.count("jumped") and len(times) == 0:
+                times.append((t, math.hypot(ve, vn)))
+        flies = path[-1][0] > 2700 * 60 or math.hypot(*path[-1][:2]) > 2700 * 60
+        assert said.events.count("jumped") == int(flies) and "contradicted" not in said.events
+    assert 72.0 < times[0][1] and times[0][0] < 540 + 60 + 6 * every
+
+
+def test_an_aeroplane_is_as_fast_as_its_class():
+    rng, said = random.Random(4), Said("aircraft", 10)
+    for t, (e, n, ve, vn) in enumerate(take_off(1800, 250.0, 2.0)):
+        if t % 10 == 0:
+            said.fix(t, *HOME.geodetic(e + rng.gauss(0, 5), n + rng.gauss(0, 5)), 5.0, (ve, vn))
+    assert "jumped" not in said.events
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_it_is_followed_and_the_ellipse_holds_it(name, seed):

@@ -20,7 +20,8 @@ T0 = 1_790_000_000 * NS
 
 def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: bool = False, delay_s: float = 0.0,
             step_s: tuple[float, ...] = (1.0, 5.0, 60.0), enrolled: bool = True,
-            stands: bool = False, wrong: float = 0.0, jammed: bool = False) -> list[Entry]:  # fmt: skip
+            stands: bool = False, wrong: float = 0.0, jammed: bool = False,
+            speeds: tuple[float, ...] = (0.0, 2.0, 25.0)) -> list[Entry]:  # fmt: skip
     """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then.
 
     ``jammed``: all the time; and each hangs at its place for a while now and then.
@@ -39,7 +40,7 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
         hangs = (0.0, 0.0, 0.0)
         for _ in range(n // 4):
             dt = rng.choice(step_s)
-            t, speed = t + dt, rng.choice((0.0, 2.0, 25.0)) if rng.random() < 0.05 else speed
+            t, speed = t + dt, rng.choice(speeds) if rng.random() < 0.05 else speed
             course += rng.gauss(0.0, 0.2)
             e, north = e + speed * dt * math.sin(course), north + speed * dt * math.cos(course)
             off = rng.gauss(0.0, 20_000.0) if rng.random() < away else 0.0
@@ -70,7 +71,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
                                  {"step_s": (5.0, 300.0, 900.0)}, {"stands": True},
                                  {"stands": True, "late_s": 90.0}, {"wrong": 0.5, "step_s": (1.0, 5.0)},
                                  {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)},
-                                 {"jammed": True, "delay_s": 30.0, "step_s": (1.0,)}])  # fmt: skip
+                                 {"jammed": True, "delay_s": 30.0, "step_s": (1.0,)},
+                                 {"speeds": (25.0, 250.0), "step_s": (5.0, 10.0)}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(7, 600, **how), Fold(), Fold()
