@@ -131,7 +131,7 @@ def step(
     out.riders = [(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count]
     had = {c.of: c.hits for c in contacts if c.of and not c.apart}  # looks that saw it as one
     if any(c.of or c.was for c in contacts):
-        keep = stitching.refound(contacts, keep, hit, numbers, riders, mean, t, look.pd)
+        keep = stitching.refound(contacts, keep, hit, numbers, riders, mean, cov, t, look.pd)
         stitching.gone_along(crowd, contacts, keep, hit, numbers, riders, mean, cov, out)
         keep, out.found = shadows.weighed(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = shadows.doubts(crowd, out, contacts, mean, cov, hit, riders, look, gap_s)
@@ -146,7 +146,8 @@ def step(
                         for c in contacts]  # fmt: skip
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = stitching.found_again(contacts, keep, was, t)
-    for i, track_id in stitching.regained(contacts, keep, mean, riders, hit, count, t, stitching.waits_ns(gap_s, look.pd)):
+    most_ns = stitching.waits_ns(gap_s, look.pd)
+    for i, track_id in stitching.regained(contacts, keep, mean, cov, riders, hit, count, t, most_ns):
         last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
         out.regained.append((track_id, contacts[i], state_of(mean[i], cov[i]), last))
         out.gone.append((contacts[i].name, track_id))

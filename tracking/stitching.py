@@ -27,6 +27,8 @@ AGAIN_M, AGAIN_MPS = 40.0, 20.0
 #: a shadow, ``refound``); the contact that it goes on from was seen so often at most, and lies no further off than at so many
 #: times its speed.
 LOST_LOG, REGAINED_NS, REGAINED_LOOKS, REGAINED_HITS, FASTER = -0.3, 30 * NS, 5.0, 8, 1.5
+#: Roads bend: the way of what came from a place may miss it by so much of the distance.
+BENDS = 0.5
 
 
 def found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: int) -> list[int]:
@@ -56,8 +58,8 @@ def found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: in
 
 
 def regained(
-    contacts: list[Contact], keep: list[int], mean: np.ndarray, riders: list[Rider], hit: dict[int, Pair], count: int,
-    t: int, most_ns: int,
+    contacts: list[Contact], keep: list[int], mean: np.ndarray, cov: np.ndarray, riders: list[Rider], hit: dict[int, Pair],
+    count: int, t: int, most_ns: int,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """(contact, track): what looks alone carry and have lost is the contact that began near there since.
 
@@ -74,17 +76,17 @@ def regained(
         if i not in hit or not c.confirmed or c.of or c.imagery or c.hits > REGAINED_HITS:
             continue
         speed = _speed(mean[i])
-        pairs += [
-            (i, rider.track_id) for rider in lost
-            if any(goes_on_from(c, last, speed, t, REGAINED_NS if rider.said is None else most_ns) for last in rider.lasts)
-        ]  # fmt: skip
+        for rider in lost:
+            most = REGAINED_NS if rider.said is None else most_ns
+            if any(goes_on_from(c, last, speed, t, most) and leads_from(c, last, mean[i], cov[i]) for last in rider.lasts):
+                pairs.append((i, rider.track_id))
     one, other = Counter(i for i, _ in pairs), Counter(track_id for _, track_id in pairs)
     return [(i, track_id) for i, track_id in pairs if one[i] == 1 and other[track_id] == 1]
 
 
 def refound(
     contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
-    mean: np.ndarray, t: int, pd: float,
+    mean: np.ndarray, cov: np.ndarray, t: int, pd: float,
 ) -> list[int]:  # fmt: skip
     """A shadow that looks have lost, and its track where that is said to be, goes on as what came into view there since.
 
@@ -102,7 +104,9 @@ def refound(
         c = contacts[j]
         if riders[numbers[c.of] - len(contacts)].said is not None:
             last = Last(c.seen_ns, c.lat_deg, c.lon_deg, math.hypot(mean[j, 1], mean[j, 3]))
-            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, waits_ns(c.gap_s, pd))]
+            most_ns = waits_ns(c.gap_s, pd)
+            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, most_ns)
+                      and leads_from(contacts[i], last, mean[i], cov[i])]  # fmt: skip
     one, other = Counter(i for i, _ in pairs), Counter(j for _, j in pairs)
     for i, j in pairs:
         if one[i] == other[j] == 1:
@@ -139,6 +143,23 @@ def goes_on_from(c: Contact, last: Last, speed_mps: float, t: int, most_ns: int 
     if c.first_ns <= last.time_ns or t - last.time_ns > most_ns:
         return False
     return away_m(last.lat_deg, last.lon_deg, c.lat_deg, c.lon_deg) <= reach_m(last, speed_mps, t)
+
+
+def leads_from(c: Contact, last: Last, mean: np.ndarray, cov: np.ndarray) -> bool:
+    """Whether the way of a contact since its first sighting leads from where something was last, roughly: what comes towards
+    it, or passes beside it, was on its way before.
+
+    Args:
+        mean: (4,) e, ve, n, vn of the contact, m and m/s; cov: (4, 4) of them.
+    """
+    away = frame(last.lat_deg, last.lon_deg).en(lat_deg=c.lat_deg, lon_deg=c.lon_deg)
+    ve, vn, seen_s = float(mean[1]), float(mean[3]), (c.seen_ns - c.first_ns) / NS
+    east, north, speed = away[0] - ve * seen_s, away[1] - vn * seen_s, max(math.hypot(ve, vn), 1e-9)
+    along = max(0.0, (east * ve + north * vn) / speed)
+    off_m = math.hypot(east - along * ve / speed, north - along * vn / speed)
+    unsure = 2.0 * math.sqrt(max(float(cov[1, 1]), float(cov[3, 3]))) / speed  # of its course, radians
+    turned_m = (BENDS + unsure) * math.hypot(*away) + last.speed_mps * (c.first_ns - last.time_ns) / NS
+    return off_m <= AGAIN_M + turned_m
 
 
 def lost_ns(gap_s: float) -> int:
