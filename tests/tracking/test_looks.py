@@ -72,7 +72,7 @@ def test_late_and_shuffled_looks_end_as_in_order_and_nothing_peeks(seed, World, 
     # in order of their own time, the parts of a look as they came
     in_order = sorted(made, key=lambda pair: (own_time(pair[1]), pair[0]))
     late = Told(Device(device="TAG", interval_s=12.0)).take(made)
-    prompt = Told(Device(device="TAG", interval_s=12.0)).take([(140.0, body) for _, body in in_order])
+    prompt = Told(Device(device="TAG", interval_s=12.0)).take([(own_time(body), body) for _, body in in_order])
     assert len(late.at(140)) == len(prompt.at(140)) >= 2
     for a in late.at(140):
         [b] = Told.near(prompt.at(140), *Told.where(a), within=1.0)
