@@ -36,6 +36,7 @@ class Alongside(msgspec.Struct, frozen=True, array_like=True):
         two: so many looks have shown both since they are at one place.
         asked_ns: the last look that might have shown them.
         reports: it reports, and its fixes say how long it is on the other (``sharing``).
+        left: of one that does, where it was by looks when it was found to go along: (time, lat_deg, lon_deg, speed in m/s).
     """
 
     track_id: str
@@ -44,6 +45,7 @@ class Alongside(msgspec.Struct, frozen=True, array_like=True):
     looks: int = 0
     two: int = 0
     reports: bool = False
+    left: tuple[int, float, float, float] | None = None
 
     @property
     def rides(self) -> bool:

@@ -99,6 +99,7 @@ class Said(msgspec.Struct, frozen=True):
         agrees: of one that is doubted, so many of its newest fixes in a row are where the track is.
         goes: of one that is doubted, where its fixes go: (anchor lat_deg, lon_deg, state).
         denied: an operator says that the track is where looks have it.
+        earlier: its fixes before that, the newest few.
     """
 
     fix: Measurement
@@ -110,6 +111,7 @@ class Said(msgspec.Struct, frozen=True):
     agrees: int = 0
     goes: tuple[float, float, State] | None = None
     denied: bool = False
+    earlier: Callable[[], list[Measurement]] = list
 
 
 class Place(msgspec.Struct, frozen=True):

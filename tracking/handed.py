@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 
 from birddog.units import NS
-from tracking.anchor import frame, near_en, rotated, turn
+from tracking.anchor import away_m, frame, near_en, rotated, turn
 from tracking.assign import Pair
 from tracking.bank import Bank
-from tracking.belied import CLAIM_MPS, CLAIM_S, SAME_LOOKS, STANDS_MPS, doubted
+from tracking.belied import CLAIM_MPS, CLAIM_S, SAME_LOOKS, STANDS_MPS, Said, doubted
 from tracking.contact import Contact, Look
 from tracking.crowd import STILL, Crowd, LookOutcome, Rider, state_of
 from tracking.engine import State
@@ -93,6 +93,19 @@ def carrier(fix: Measurement, own: There, others: list[There], time_ns: int, cha
     return -best if log > max(own_log, log_if_false(away_m * away_m, 9.0 * max(fix.r_ee, fix.r_nn))) + LIKELIER else None
 
 
+def _says_again(said: Said, on: There, time_ns: int) -> bool:
+    """Whether a receiver says where it was before, rather than where something is that has stood beside that: it was left
+    there, or hangs.
+    """
+    earlier, fix = said.earlier(), said.fix
+    if not earlier:
+        return False
+    k, r = len(earlier), max(fix.r_ee, fix.r_nn)
+    lat, lon = sum(m.lat_deg for m in earlier) / k, sum(m.lon_deg for m in earlier) / k
+    away, var = away_m(fix.lat_deg, fix.lon_deg, lat, lon), r * (1.0 + 1.0 / k)
+    return -away * away / (2.0 * var) - math.log(2.0 * math.pi * var) > fits(fix, on, time_ns)[1] + LIKELIER
+
+
 def _place(there: There) -> tuple[float, float]:
     return frame(there.lat0_deg, there.lon0_deg).geodetic(there.x[0], there.x[2])
 
@@ -149,7 +162,7 @@ def over(
         some = [n for n, j in enumerate(others) if not contacts[j].of or (j != i and _meet(own, places[n]))]
         chances = {n: chance_of[contacts[others[m]].name] for n, m in enumerate(some) if contacts[others[m]].name in chance_of}
         to = carrier(said.fix, own, [places[n] for n in some], look.time_ns, chances)
-        if to is not None:
+        if to is not None and not _says_again(said, places[some[to]], look.time_ns):
             pairs.append((others[some[to]], k))
     once = Counter(j for j, _ in pairs)
     for j, k in pairs:

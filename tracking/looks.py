@@ -51,6 +51,7 @@ from tracking.past import BEGINS_S
 from tracking.presets import Presets
 from tracking.step import Core, Model, placed
 from tracking.stitching import LOST_LOG
+from tracking.swapped import swapped
 from tracking.track_state import LiveTrack
 
 #: A row that waits is renewed when its age has grown by this part.
@@ -72,6 +73,8 @@ FRESH_S, SHOWS_LOG = 60.0, -4.0
 CARRIED_M = 200.0
 #: How fast anything may go, one sigma, m/s, of whom one fix is known.
 ANY_V = 20.0
+#: Where a receiver said that it was before, so many of its fixes say.
+EARLIER = 4
 #: Of what ``crowd.placed`` tells: of a step lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn; of a row lat_deg, lon_deg, ve,
 #: vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn.
 _STEP, _ROW = [0, 1, 3, 5, 6, 8, 13], [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
@@ -267,11 +270,19 @@ class LookLog:
                 changed[track_id] = None
                 if (track_id, m.key) not in lent:
                     self._handed(live, of[track_id], m, look, book, of.get(out.over[track_id]))
+            crowd, swaps = swapped(tracker.tracks, crowd, riders, look)
+            for track_id, whose, by, x in swaps:
+                suspects.add(track_id)
+                m = msgspec.structs.replace(_goes_on(look, by, x), device=f"{look.sensor} for {whose}")
+                live = self._lend(tracker, item, track_id, m, "moved", told_book)
+                changed[track_id] = None
+                if (track_id, m.key) not in lent:
+                    self._swapped(of[track_id], of[whose], m, look, book)
             for track_id, other in transfer.over(tracker.tracks, tracker.model, item.before, crowd, riders):
                 suspects.add(track_id)
                 m = msgspec.structs.replace(_goes_on(look, other, other.x), device=f"{look.sensor} by {other.track_id}")
                 live = self._lend(tracker, item, track_id, m, "moved", told_book)
-                crowd = sharing.ridden(crowd, track_id, other.track_id, look.time_ns)
+                crowd = sharing.ridden(crowd, of[track_id], other.track_id, look.time_ns)
                 changed[track_id] = None
                 if (track_id, m.key) not in lent:
                     self._handed(live, of[track_id], m, look, book, other)
@@ -330,6 +341,15 @@ class LookLog:
                     f"what it was on: it was handed over")  # fmt: skip
         book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(live.state.track_id,), text=text,
                    device=device, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
+
+    def _swapped(self, rider: Rider, other: Rider, m: Measurement, look: Look, book: Book) -> None:
+        """It is said when two receivers were taken for each other by looks."""
+        assert rider.said is not None and other.said is not None
+        gone_m = away_m(rider.said.lat_deg, rider.said.lon_deg, m.lat_deg, m.lon_deg)
+        text = (f"{look.sensor} took {rider.said.fix.device} and {other.said.fix.device} for each other since they met: "
+                f"it goes on {gone_m:.0f} m from where it was")  # fmt: skip
+        book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(rider.track_id,), text=text,
+                   device=rider.said.fix.device, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
 
     def _mark(self, tracker: Tracks, suspects: set[str], crowd: Crowd, after_ns: int, to_ns: float) -> set[str]:
         """Which of the fixes of a time are believed, as the looks up to then have it; the tracks of which that changed."""
@@ -834,7 +854,18 @@ def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | No
         goes = (fix.lat_deg, fix.lon_deg, _gone_on(live, fix, time_ns))
     denied = any(one.m is not None and one.m.time_ns <= time_ns <= one.seen_ns for one in s.decided)
     least_m = NEAR_SHIP_M if s.klass == "vessel" else NEAR_M
-    return Said(fix, core.fix_ns, lat, lon, (x[4] + x[11]) / 2.0, least_m, agrees, goes, denied)
+    earlier = functools.partial(_earlier, live, fix)
+    return Said(fix, core.fix_ns, lat, lon, (x[4] + x[11]) / 2.0, least_m, agrees, goes, denied, earlier)
+
+
+def _earlier(live: LiveTrack, fix: Measurement) -> list[Measurement]:
+    """The fixes of a receiver before one of it, so many as ``EARLIER``."""
+    found: list[Measurement] = []
+    m = live.newest_fix(fix.device, fix.time_ns - 1)
+    while m is not None and len(found) < EARLIER:
+        found.append(m)
+        m = live.newest_fix(fix.device, m.time_ns - 1)
+    return found
 
 
 def _gone_on(live: LiveTrack, fix: Measurement, time_ns: int) -> State:

@@ -131,6 +131,8 @@ def _was_elsewhere(c: Contact, mean: np.ndarray, cov: np.ndarray, fix: Measureme
     en, dt_s = near_en(c.lat0_deg, c.lon0_deg, fix.lat_deg, fix.lon_deg), (time_ns - fix.time_ns) / NS
     if en is None:
         return True
+    if belied.stood(c, (float(mean[1]), float(mean[3])), fix):  # it was where it is
+        dt_s = 0.0
     e, n = en[0] - float(mean[0]) + dt_s * float(mean[1]), en[1] - float(mean[2]) + dt_s * float(mean[3])
     r = max(fix.r_ee, fix.r_nn) + float(cov[0, 0] + cov[2, 2]) / 2.0
     r += dt_s * dt_s * (belied.CLAIM_MPS**2 + float(cov[1, 1] + cov[3, 3]) / 2.0)

@@ -14,6 +14,7 @@ import math
 import msgspec
 
 from tracking.alongside import Alongside
+from tracking.anchor import frame
 from tracking.belied import STANDS_MPS, Doubt
 from tracking.contact import Look
 from tracking.crowd import SEEN_NS, Crowd, Rider
@@ -21,9 +22,12 @@ from tracking.handed import There, asked, fits
 from tracking.step import log_if_false
 
 
-def begun(on: str, time_ns: int) -> Alongside:
-    """A receiver goes along with a track from a look on."""
-    return Alongside(on, time_ns, reports=True)
+def begun(on: str, time_ns: int, rider: Rider | None = None) -> Alongside:
+    """A receiver goes along with a track from a look on; ``rider``: what it was on goes on as nobody's."""
+    if rider is None:
+        return Alongside(on, time_ns, reports=True)
+    at = frame(rider.lat0_deg, rider.lon0_deg).geodetic(rider.x[0], rider.x[2])
+    return Alongside(on, time_ns, reports=True, left=(time_ns, *at, math.hypot(rider.x[1], rider.x[3])))
 
 
 def shares(crowd: Crowd, one: str) -> bool:
@@ -32,15 +36,16 @@ def shares(crowd: Crowd, one: str) -> bool:
     return a is not None and a.reports
 
 
-def ridden(crowd: Crowd, one: str, on: str, time_ns: int) -> Crowd:
+def ridden(crowd: Crowd, rider: Rider, on: str, time_ns: int) -> Crowd:
     """The contacts after a look where a receiver, which was doubted until then, goes along with another track."""
+    one = rider.track_id
     contacts = tuple(
         msgspec.structs.replace(c, of="", was="", apart=0, misses=0, odds=0.0) if one in (c.of, c.was) else c
         for c in crowd.contacts
     )
     return msgspec.structs.replace(
         crowd, contacts=contacts, belied={k: d for k, d in crowd.belied.items() if k != one},
-        alongside={**crowd.alongside, one: begun(on, time_ns)},
+        alongside={**crowd.alongside, one: begun(on, time_ns, rider)},
     )  # fmt: skip
 
 

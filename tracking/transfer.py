@@ -39,6 +39,8 @@ from tracking.track_state import LiveTrack
 MET_S, MET_GAPS, EACH_S, MOST = 120.0, 2.0, 5.0, 64
 #: Speed is asked over so long, s; between two places twice as far apart in time it may have stood anywhere on the way.
 OVER_S = 15.0
+#: What is settled is asked again as long as it is remembered where it was for so long, s, before it was seen elsewhere.
+STOOD_S = 60.0
 #: Where it was when they met its first fixes say, so many.
 FIRST = 2
 #: No further than this, m, and this fast, m/s, beside its own speed, is a track off from where it will have been at a fix.
@@ -113,6 +115,8 @@ def over(
             continue
         if rider.track_id in before.belied and said.fix.time_ns <= before.t_ns:
             continue
+        if doubt.state == "settled" and tracks[rider.track_id].state.ring.times_ns[0] > doubt.since_ns - round(STOOD_S * NS):
+            continue  # it was asked, and where it was when they met is not remembered any more
         rest = [other for other in others if other is not rider and not sharing.shares(after, other.track_id)
                 and _near(other, said.fix, after.t_ns)]  # fmt: skip
         to = _carrier(said.fix, doubt.since_ns, tracks[rider.track_id], [(tracks[one.track_id], one) for one in rest], model,
@@ -151,7 +155,7 @@ def _carrier(
     for log, i, at in near:
         other, rider = others[-i]
         its = Way(other, now_ns)
-        times = _met(way, its, from_ns, fix.time_ns)
+        times = meetings(way, its, from_ns, fix.time_ns)
         if not times:
             continue
         here = any(_within(at, its.at(t)) for t in times)  # it stands where they met
@@ -195,7 +199,7 @@ def _log(fix: Measurement | At, at: At, r: float) -> float:
     return -0.5 * away * away / var - math.log(2.0 * math.pi * var)
 
 
-def _met(own: Way, other: Way, from_ns: int, to_ns: int) -> list[int]:
+def meetings(own: Way, other: Way, from_ns: int, to_ns: int) -> list[int]:
     """When two may have met in a time."""
     met = []
     for t in range(from_ns, to_ns, max(round(EACH_S * NS), (to_ns - from_ns) // MOST)):
