@@ -3,7 +3,8 @@
 Told after the time in which any other silence would be (``silent_factor`` x interval), counted from the attachment, or from
 where the journal's time stood when it was entered; where the first entry after it comes later than that, nobody listened,
 and it is counted from there.  One whose messages come in and are refused for want of a warrant is heard: that is told instead
-(``not_admitted``); so is one whose clock the door refuses (``clock``).  A passive tag is only read where a reader stands, so
+(``not_admitted``); so is one whose clock the door refuses (``clock``), and of one that dates all that it says before it was
+attached it is said that it is heard.  A passive tag is only read where a reader stands, so
 nothing is expected.
 """
 
@@ -28,7 +29,7 @@ class Waiting(msgspec.Struct):
 
     ``until_ns``: when its attachment ends, where that was said beforehand.  ``fresh``: nothing has said yet what time it is
     since it was attached (a new journal, one whose run is down).  ``refused``: why nothing of what it says is kept; ``clock``:
-    that is its clock.
+    that is its clock; ``before_s``: so old was what it said last when that came in, dated before it was attached.
     """
 
     shipment: str
@@ -39,6 +40,7 @@ class Waiting(msgspec.Struct):
     fresh: bool = True
     refused: str = ""
     clock: bool = False
+    before_s: float = 0.0
 
 
 class Awaited(msgspec.Struct):
@@ -106,6 +108,18 @@ class Awaited(msgspec.Struct):
             book.end(waiting.event, book.now_ns)
         waiting.event = _told(device, waiting, book.now_ns, operation, track_ids_of, book)
 
+    def before(
+        self, device: str, behind_ns: int, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
+    ) -> None:  # fmt: skip
+        """What it says is dated before it was attached: it was kept, or its clock is behind."""
+        waiting = self.of.get(device)
+        if waiting is None:
+            return
+        new, waiting.before_s = not waiting.before_s, behind_ns / NS
+        if new and waiting.event is not None and not waiting.refused:
+            book.end(waiting.event, book.now_ns)
+            waiting.event = _told(device, waiting, book.now_ns, operation, track_ids_of, book)
+
     def wait(self, to_ns: int, factor: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
     ) -> None:
         """What is due is told, each in its time.
@@ -139,6 +153,9 @@ def _told(
     since = iso_from_ns(waiting.since_ns // NS * NS)  # no age: the words stay as they are for as long as nothing is heard
     said = f"waited for since {since}, expected every {waiting.interval_s:.3g} s"
     kind, text = "never_heard", f"{waiting.shipment}: {device} was never heard, {said}"
+    if waiting.before_s:
+        said = f"dates what it says before it was attached, {waiting.before_s:.0f} s ago"
+        text = f"{waiting.shipment}: {device} is heard, but {said}"
     if waiting.refused:
         kind = "not_admitted"
         text = f"{waiting.shipment}: {device} is heard and refused ({waiting.refused}): nothing of what it says is kept"

@@ -264,6 +264,17 @@ class Clocks(msgspec.Struct):
         self.ways.clear()
         self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns), one.way_ns) for name, one in self.ahead.items()}
 
+    def unheard(self, devices: Iterable[str], heard_ns: int, book: Book) -> None:
+        """A track of these devices has fallen silent: what their clocks are since nobody knows, until they are heard again."""
+        for device in devices:
+            lag, ahead = self.lags.get(device), self.ahead.get(device)
+            if lag is not None and lag.event is not None:
+                book.end(lag.event, heard_ns)
+                self.lags[device] = msgspec.structs.replace(lag, event=None)
+            if ahead is not None and ahead.event is not None:
+                book.end(ahead.event, heard_ns)
+                self.ahead[device] = msgspec.structs.replace(ahead, event=None)
+
     def forget(self, devices: Iterable[str], book: Book) -> None:
         """A track of these devices has ended."""
         for device in devices:

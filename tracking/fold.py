@@ -404,6 +404,7 @@ class Fold:
                             time_ns = book.now_ns if observation.time_ns is None else observation.time_ns
                         for owner in self._owners(verdict, observation.device):
                             self._of(owner.operation).fix(owner, observation, time_ns, body.format, book)
+                        self._before_attached(observation.device, time_ns, book)
                 case TagRead():
                     book.part = book.parts = book.parts + 1
                     time_ns = min(time_ns, book.now_ns)  # nothing is read after it came in: its reader's clock is ahead
@@ -419,6 +420,13 @@ class Fold:
                     looks.setdefault((observation.device, time_ns), []).append(observation)
         for (device, time_ns), sightings in looks.items() if looks else ():
             self._sightings(device, time_ns, sightings, book)
+
+    def _before_attached(self, device: str, time_ns: int, book: Book) -> None:
+        """A fix is its device's own where that was attached since, as its times have it; its case waits for it."""
+        if device in self._directory.attachments:
+            on = self._directory.attachment(device, book.now_ns)
+            if on is not None and time_ns < on.from_ns:
+                self._of(on.operation).before_attached(device, time_ns, book)
 
     def _mistimed(self, fix: Fix, body: FrameBody | RefusalBody, book: Book) -> None:
         """A fix that was refused for its clock alone, as the reject of its device has it."""

@@ -201,6 +201,8 @@ class OperationFold:
         """What time alone does to a track up to a time, and its next turn."""
         lifetime.wait(self.tracker, live, self._expectations.of, self._attributes, to_ns, book)
         self._visited_again(live, book)
+        if live.state.status == "silent":
+            self._state.clocks.unheard(live.state.identities, live.state.contact_ns, book)
         self._settled(live, book)
 
     def came(self, device: str | None, book: Book) -> None:
@@ -751,6 +753,11 @@ class OperationFold:
             self.heard(owner, device, book, reports=True)
         elif device in self._state.awaited.of:
             self._state.awaited.mistimed(device, detail, self.operation, self._track_ids, book)
+
+    def before_attached(self, device: str, time_ns: int, book: Book) -> None:
+        """What a device says is dated before it was attached here: whoever waits for it is told that it is heard."""
+        if device in self._state.awaited.of:
+            self._state.awaited.before(device, book.now_ns - time_ns, self.operation, self._track_ids, book)
 
     def not_admitted(self, device: str, why: str, book: Book) -> None:
         """The door refused a message for want of a warrant: whoever waits for the device is told that, and no more."""

@@ -12,10 +12,28 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
+from birddog.model import Track
 from tracking.core import Way
 from tracking.engine import State
 from tracking.kernel import going, reach_m
 from tracking.onward import GOES_S, any_way, holding
+
+#: Nothing is further away than half the way round the Earth, m: the variance with a 95 % ellipse of that.
+FARTHEST_M2 = 20_003_931.0**2 / 5.991464547107979
+
+
+def on_earth(row: Track) -> Track:
+    """A row whose ellipse is no larger than the Earth: what was last heard years ago is anywhere."""
+    p_ee, p_en, p_nn = row.p_ee, row.p_en, row.p_nn
+    if p_ee <= FARTHEST_M2 and p_nn <= FARTHEST_M2:
+        return row
+    mean, half = 0.5 * (p_ee + p_nn), 0.5 * math.hypot(p_ee - p_nn, 2.0 * p_en)
+    c, s = (0.5 * (p_ee - p_nn) / half, p_en / half) if half > 0.0 else (1.0, 0.0)
+    most, least = min(mean + half, FARTHEST_M2), min(max(mean - half, 0.0), FARTHEST_M2)
+    mean, half = 0.5 * (most + least), 0.5 * (most - least)
+    return msgspec.structs.replace(row, p_ee=mean + half * c, p_en=half * s, p_nn=mean - half * c)
 
 
 def known2(x: State) -> float:

@@ -33,7 +33,7 @@ from tracking.obeyed import Decided
 from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
 from tracking.past import Was, remember, wants, was
-from tracking.reach import leaves
+from tracking.reach import leaves, on_earth
 from tracking.ring import WAS_USED, Ring, Steps
 from tracking.running import STEP, Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
@@ -894,12 +894,12 @@ class LiveTrack:
         """
         row = self._row(now_ns, model, attributes, quiet_s)
         if self.state.dated == SURE:
-            return row
+            return on_earth(row)
         later_ns, earlier_ns = self.state.dated
         for at_ns in (max(row.time_ns - later_ns, row.updated_ns), row.time_ns + earlier_ns):
             if at_ns != row.time_ns:
                 row = holding(row, self._row(at_ns, model, {}, quiet_s))
-        return row
+        return on_earth(row)
 
     def _row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
         """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``.
@@ -941,7 +941,7 @@ class LiveTrack:
         out = [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[:k]]
         if k < len(times_ns) and running is not None:
             all_shown = running.shown_overdue(times_ns[k:])
-            out += [self.row_of(*one, attributes) for one in zip(times_ns[k:], all_shown, strict=False)]
+            out += [on_earth(self.row_of(*one, attributes)) for one in zip(times_ns[k:], all_shown, strict=False)]
         return out + [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[len(out) :]]
 
     def row_of(self, time_ns: int, shown: tuple[float, ...], attributes: dict[str, Value]) -> Track:

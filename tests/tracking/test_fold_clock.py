@@ -124,7 +124,8 @@ def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent(journal):
     j.add(900, Tick())
     assert len(j.events("silent")) == 1
     assert j.say(901, fix("tr", 1201)).tracks[0].status == "coasting"
-    assert j.events("silent")[-1].end_ns == T0 + 901 * NS and len(j.events("clock")) == 1
+    assert j.events("silent")[-1].end_ns == T0 + 901 * NS
+    assert [one.end_ns is None for one in j.happened("clock")] == [False, True]  # over while nobody heard it
 
 
 @pytest.mark.parametrize(("every_s", "ahead_s"), [(10, 130), (60, 590)])
@@ -173,6 +174,57 @@ def test_a_clock_that_is_seconds_ahead_is_put_right(every_s, ahead_s, from_s, jo
         assert [event.kind for event in told] == (["clock"] if told or ahead_s > 5 else [])
         assert all(event.end_ns is None for event in told)
     assert sum(inside) / len(inside) > 0.85
+
+
+def test_what_a_clock_that_is_years_behind_dates_is_somewhere_on_earth(journal):
+    """An auditor's: the row's ellipse had a sigma of 2.3 million km."""
+    j = journal(restart=True)
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=60.0))
+    for t in range(60, 1200, 60):
+        j.say(t + 1, fix("van", t - 234_406_000, 20.0 * t))
+        rows = [*j.now(t + 2), *(row for at in j.fold.believed_all([T0 + (t + k) * NS for k in (3, 20, 50)]) for row in at)]
+        for row in rows:
+            mean, half = 0.5 * (row.p_ee + row.p_nn), 0.5 * math.hypot(row.p_ee - row.p_nn, 2.0 * row.p_en)
+            assert math.sqrt(5.991 * (mean + half)) < 20_005_000.0 and mean - half > 0.0
+            e, n = about(row, 20.0 * t, 0.0)
+            assert e * e * row.p_nn - 2 * e * n * row.p_en + n * n * row.p_ee < 5.99 * (row.p_ee * row.p_nn - row.p_en**2)
+    assert len(rows) == 4 and math.sqrt(5.991 * (mean + half)) > 19_000_000.0
+
+
+def test_a_clock_that_is_heard_no_more_is_over(journal):
+    """Its device was put on a shipment, or switched off: `clock` stood open for ever."""
+    j = journal(restart=True)
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=60.0))
+    for t in range(60, 900, 60):
+        j.say(t + 1, fix("van", t - 3600, 20.0 * t))
+    [told] = j.happened("clock")
+    assert told.end_ns is None
+    j.add(3000, Tick())
+    [told], [silent] = j.happened("clock"), j.happened("silent")
+    assert told.end_ns is not None and told.end_ns <= T0 + 3000 * NS and silent.end_ns is None
+    for t in range(3060, 3400, 60):
+        j.say(t + 1, fix("van", t - 3600, 20.0 * t))
+    assert [one.end_ns is None for one in j.happened("clock")] == [False, True] and j.happened("silent")[0].end_ns is not None
+    for t in range(3420, 3900, 60):
+        j.say(t + 1, fix("van", t + 1800, 20.0 * t))
+    assert "1800 s ahead" in j.happened("clock")[-1].text and j.happened("clock")[-1].end_ns is None
+    j.add(9000, Tick())
+    assert j.happened("clock")[-1].end_ns is not None
+
+
+def test_who_dates_all_before_it_was_attached_is_heard(journal):
+    """Its clock is 400 days behind: "was never heard", for as long as that was, though a message came in each minute."""
+    j = journal(restart=True)
+    j.add(0, Operation(operation="op", area=AREA))
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=60.0))
+    j.add(1, Attachment(device="van", shipment="crate", operation="op", from_ns=T0 - 86_400 * NS))
+    for t in range(60, 900, 60):
+        j.say(t + 1, fix("van", t - 400 * 86_400, 20.0 * t))
+    [told] = j.happened("never_heard")
+    assert told.text == "crate: van is heard, but dates what it says before it was attached, 34560001 s ago"
+    assert told.end_ns is None
+    j.say(901, fix("van", 900, 18_000.0))
+    assert j.happened("never_heard")[0].end_ns == T0 + 901 * NS
 
 
 def refused(device: str, now_s: float, said: Fix) -> FrameBody:
