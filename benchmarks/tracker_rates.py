@@ -32,7 +32,8 @@ from birddog.geo import LocalFrame
 from birddog.journal import open_reader, open_writer
 from birddog.model import Device, Draft, Entry, Fix, FrameBody, Scan, Sighting, Start, Verdict, pack
 from birddog.units import NS
-from opsroom.picture import Picture, collect_seldom
+from opsroom.collecting import collect_never, collect_seldom
+from opsroom.picture import Picture
 from tracking import bank as banks
 from tracking import engine, motion
 from tracking.fold import Fold
@@ -159,9 +160,10 @@ def rebuild_rate(entries: list[Entry]) -> float:
         journal = open_reader(url)
         picture = Picture(journal, Path(folder) / "picture", resumes=False)  # as ``rebuild`` has it
         began = time.process_time()
-        while picture.step():
-            pass
-        picture.finish()
+        with collect_never():  # and this
+            while picture.step():
+                pass
+            picture.finish()
         spent = time.process_time() - began
         picture.close()
         journal.close()
@@ -208,7 +210,7 @@ def main() -> None:
     fold_rate(in_order[:100])  # the kernel is compiled, or fetched, once
     gc.collect()
     gc.freeze()
-    collect_seldom()  # as the picture's process and ``rebuild`` do
+    collect_seldom()  # as the picture's process does
     found: dict[str, list[float]] = {}
     few, many = _fixes(12_000, 100), _fixes(40_000, 10_000)
     for _ in range(args.rounds):

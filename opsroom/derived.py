@@ -18,6 +18,7 @@ from birddog.journal import Reader, home, open_reader
 from birddog.journal.store import entries
 from birddog.model import KINDS, Entry, unpack
 from birddog.validated import Validated
+from opsroom.collecting import collect_never
 from opsroom.commands.common import say
 from opsroom.exports import Sheet, journal_name
 from opsroom.picture import Picture, is_of
@@ -112,9 +113,10 @@ def _folded(journal: Reader, path: Path) -> Path:
     """A derived store folded to the journal's end."""
     picture = Picture(journal, path)
     try:
-        while picture.step() or picture.due:
-            if picture.due and picture.cursor >= picture.published:
-                picture.begin_again()  # a period was erased meanwhile
+        with collect_never():
+            while picture.step() or picture.due:
+                if picture.due and picture.cursor >= picture.published:
+                    picture.begin_again()  # a period was erased meanwhile
     finally:
         picture.close()
     return picture.store.path

@@ -136,22 +136,28 @@ class Picture:
         try:
             return self._step(limit, asked)
         except _OperationErased:
-            self.begin_again()
-            return 1
+            left_out = []
         except _Crash as crash:
-            # back to the last stored state, and the same way again without this entry
-            self.store.rollback()
             left_out = [*self.left_out, crash.seq]
-            self._load()
+        # by here no frame of what failed holds the fold of before
+        if not left_out:
+            self.begin_again()
+        else:  # back to the last stored state, and the same way again without this entry
+            self.store.rollback()
+            self._load_again()
             self.left_out, self._snapshot_due = left_out, True
-            return 1
+        return 1
 
     def begin_again(self) -> None:
         """Throw the store away and begin with an empty one, of what the journal has left."""
         # also from free pages and the write-ahead log: the whole file goes
         self.store.rollback()
         self.store.remake()
+        self._load_again()
+
+    def _load_again(self) -> None:
         self._load()
+        gc.collect()  # the fold of before is a ring as a whole: who looks seldom, or never, would keep it beside the new one
 
     def take_place(self, path: Path) -> None:
         """Be the store at another path from now on, in place of the one that its caller has let go of."""
@@ -368,15 +374,6 @@ def _of_a_period(entry: Entry) -> bool:
 def _is_covariance(row: Track) -> bool:
     """Whether a row's P can be one: NaN, and what rounding made of it, would be shown as certainty."""
     return row.p_ee >= 0.0 and row.p_nn >= 0.0 and row.p_en * row.p_en <= row.p_ee * row.p_nn * (1.0 + 1e-9)
-
-
-def collect_seldom() -> None:
-    """What folds for long looks for rings of objects more seldom: the fold makes none, and to look walks all of its tracks.
-
-    By default each 700 objects, and of everything when it has grown by a quarter: a tenth of what an entry costs with 10,000
-    tracks.  Memory that is in no ring is freed at once, as ever.
-    """
-    gc.set_threshold(20_000, 1000, 100)
 
 
 def _digest(data: bytes) -> bytes:

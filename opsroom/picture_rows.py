@@ -7,9 +7,10 @@ Rows are rounded when they are published (1e-7 degrees, 1e-3 m, 1e-3 m/s, covari
 from __future__ import annotations
 
 import functools
-import operator
+import inspect
+import itertools
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,8 +21,8 @@ from tracking.budget import AlertBudget
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
-#: Fewer rows than this are rounded each by itself.
-_FEW = 60
+#: Fewer rows than this are rounded each by itself; of more so many at once, which a processor's cache holds.
+_FEW, _LOT = 60, 500
 #: What is nearer to the middle between two decimals is rounded by itself, and so is what is so large that its product with a
 #: power of ten is not exact to a ten thousandth.
 _MIDDLE, _LARGE = 0.4999, 1e11
@@ -118,32 +119,36 @@ def quantised_all(rows: Sequence[Row]) -> list[Row]:
     """``quantised`` of rows of one kind, in NumPy where they are many: a quarter of the time, the same digits."""
     if len(rows) < _FEW:
         return [quantised(row) for row in rows]
-    fields, values_of = _columns(type(rows[0]))
-    columns, changes = list(zip(*map(values_of, rows), strict=True)), {}
-    alike: dict[int | None, list[tuple[str, tuple[Any, ...], bool]]] = {}
-    for (field, decimals), column in zip(fields, columns, strict=True):
-        kinds = set(map(type, column))
+    out: list[Row] = []
+    for at in range(0, len(rows), _LOT):
+        out += _lot_quantised(rows[at : at + _LOT])
+    return out
+
+
+def _lot_quantised(rows: Sequence[Row]) -> list[Row]:
+    """The same of as many as a cache holds; by position where that can be: by name costs more than all the rest."""
+    kind = type(rows[0])
+    columns: list[Sequence[Any]] = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+    alike: dict[int | None, list[tuple[int, bool]]] = {}
+    for field, decimals in _decimals(kind):
+        at = kind.__struct_fields__.index(field)
+        kinds = set(map(type, columns[at]))
         if float in kinds:
-            alike.setdefault(decimals, []).append((field, column, len(kinds) == 1))
+            alike.setdefault(decimals, []).append((at, len(kinds) == 1))
     for decimals, some in alike.items():
-        for (field, column, whole), told in zip(some, _all_rounded([one for _, one, _ in some], decimals), strict=True):
-            changes[field] = told if whole else [
-                one if type(value) is float else value for one, value in zip(told, column, strict=True)
+        for (at, whole), told in zip(some, _all_rounded([columns[at] for at, _ in some], decimals), strict=True):
+            columns[at] = told if whole else [
+                one if type(value) is float else value for one, value in zip(told, columns[at], strict=True)
             ]  # fmt: skip
-    if not changes:
-        return list(rows)
-    names, replace = tuple(changes), msgspec.structs.replace
-    return [replace(row, **dict(zip(names, told, strict=True)))
-            for row, told in zip(rows, zip(*changes.values(), strict=True), strict=True)]  # fmt: skip
+    if _by_position(kind):
+        return list(itertools.starmap(kind, zip(*columns, strict=True)))
+    return [kind(**dict(zip(kind.__struct_fields__, values, strict=True))) for values in zip(*columns, strict=True)]
 
 
 @functools.cache
-def _columns(kind: type[msgspec.Struct]) -> tuple[tuple[tuple[str, int | None], ...], Callable[[Any], tuple[Any, ...]]]:
-    """``_decimals`` of a kind of row, and what reads their values of one."""
-    fields = _decimals(kind)
-    if len(fields) < 2:  # an ``attrgetter`` of one field gives no tuple
-        return fields, lambda row: tuple(getattr(row, field) for field, _ in fields)
-    return fields, operator.attrgetter(*[field for field, _ in fields])
+def _by_position(kind: type[msgspec.Struct]) -> bool:
+    """Whether a kind of row is made of its fields in their order, without their names."""
+    return all(one.kind is not one.KEYWORD_ONLY for one in inspect.signature(kind).parameters.values())
 
 
 def _rounded(value: float, decimals: int | None) -> float:

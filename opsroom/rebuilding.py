@@ -10,6 +10,7 @@ from birddog.errors import JournalError
 from birddog.journal import Reader, entries
 from birddog.keyring import KeysClosed
 from birddog.model import unpack
+from opsroom.collecting import collect_never
 from opsroom.picture import STEP_ENTRIES, Picture, is_of
 from opsroom.picture_store import TABLES, PictureError, PictureWriter, copy, differences, hold, remove
 
@@ -80,9 +81,10 @@ def _stands_at(journal: Reader, path: Path) -> tuple[int, int]:
 def _fold_to(journal: Reader, path: Path, until: int, *, rests: bool) -> None:
     picture = Picture(journal, path, resumes=False)
     try:
-        while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
-            pass
-        picture.finish(rests=rests)
+        with collect_never():
+            while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
+                pass
+            picture.finish(rests=rests)
     finally:
         picture.close()
 
@@ -96,9 +98,10 @@ def make(journal: Reader, path: Path) -> int:
     with tempfile.TemporaryDirectory(prefix=path.name + ".made-", dir=path.parent) as folder:
         picture = Picture(journal, Path(folder) / "picture", resumes=False)
         try:
-            while picture.step():
-                pass
-            picture.save()
+            with collect_never():
+                while picture.step():
+                    pass
+                picture.save()
         finally:
             picture.close()
         lock = hold(path)

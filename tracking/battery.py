@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from birddog.model import Event, Value
@@ -39,7 +41,7 @@ class Batteries(msgspec.Struct):
             return False
         return level < WELL_PERCENT if device in self.low else level > LOW_PERCENT
 
-    def forget(self, devices: list[str], book: Book) -> None:
+    def forget(self, devices: Iterable[str], book: Book) -> None:
         """Their track has ended."""
         for device in devices:
             going = self.low.pop(device, None)

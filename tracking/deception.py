@@ -100,7 +100,7 @@ _SURELY_STILL_M2, _SURELY_PASSED_M2 = 0.99 * PASSED_M * PASSED_M, 1.01 * PASSED_
 _NOT_TAKEN = frozenset(("same", "merged", "old", "waits"))
 
 
-class Source(msgspec.Struct):
+class Source(msgspec.Struct, gc=False):
     """What is known of one receiver of a track.
 
     Args:
@@ -171,7 +171,7 @@ class Pair(msgspec.Struct):
     offset: Offset = msgspec.field(default_factory=Offset)
 
 
-class Sources(msgspec.Struct):
+class Sources(msgspec.Struct, gc=False):
     """The receivers of one track."""
 
     of: dict[str, Source] = {}

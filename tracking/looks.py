@@ -250,7 +250,7 @@ class LookLog:
                 m = sighted(look.spots[spot], look, raw.spots[spot], gap_s)
                 live = self._lend(tracker, item, track_id, m, "used", told_book)
                 if look.sensor not in live.state.sources:
-                    live.state.sources.append(look.sensor)
+                    live.state.sources += (look.sensor,)
                 changed[track_id] = None
             for track_id, _, c, x in out.found:
                 suspects.add(track_id)
@@ -839,7 +839,7 @@ class LookLog:
 def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | None) -> Said | None:
     """What a track's receiver says; None where it has none, or more than one: what those say of each other is asked first."""
     s, device = live.state, core.device
-    if not s.reports or not device or core.receivers or s.fixers != [device] or _vouched(live, device):
+    if not s.reports or not device or core.receivers or s.fixers != (device,) or _vouched(live, device):
         return None
     fix = live.newest_fix(device, time_ns)
     if fix is None:

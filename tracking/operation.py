@@ -442,7 +442,7 @@ class OperationFold:
                 TrackState(track_id=name, operation=self.operation, key=owner.key, tag_id=device, status="confirmed")
             )
         if device not in live.state.identities:
-            live.state.identities.append(device)
+            live.state.identities += (device,)
         return live
 
     def _track_ids(self, key: str, device: str = "") -> tuple[str, ...]:
@@ -545,7 +545,7 @@ class OperationFold:
         if ahead:
             state.clocks.told_taken_back(device, self.operation, s.track_id, book)
         if device not in s.fixers:
-            s.fixers.append(device)
+            s.fixers += (device,)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
         live.usual = usual(live, s.broadcast or s.klass == STATION)
         before = self._before(live, fix, fmt, book.now_ns)

@@ -17,7 +17,7 @@ from tracking.track_state import TrackState
 from tracking.zones import Visits
 
 
-class Owner(msgspec.Struct, frozen=True):
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """Whose track an observation is for: its key in its operation, and a name for it.
 
     ``public``: everybody may hear it, so that it has its track in ``open``.  In another operation this is the view that a case

@@ -80,7 +80,7 @@ def split(
     key, called = _root(s, device), s.name or s.of or s.key
     state = TrackState(
         track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{called} ({device})", tag_id=device,
-        identities=[device], sources=[device], fixers=[device], klass=s.klass, contact_ns=s.contact_ns, contacts=s.contacts,
+        identities=(device,), sources=(device,), fixers=(device,), klass=s.klass, contact_ns=s.contact_ns, contacts=s.contacts,
         gap_s=s.gap_s, reports=True, broadcast=s.broadcast, public=s.public, status=s.status,
     )  # fmt: skip
     if read is not None:  # all that is known of the way so far is the receiver's
@@ -91,9 +91,7 @@ def split(
         live.restart(None, [msgspec.structs.replace(read, here=True)])
         s.reports, s.broadcast, s.dated, s.gap_s, s.lost, s.turns, s.stuck = False, False, SURE, 0.0, 0, None, None
         s.contact_ns = min(s.contact_ns, read.time_ns)
-    for names in (s.identities, s.sources, s.fixers):
-        if device in names:
-            names.remove(device)
+    _not_named(s, [device])
     _over(s, book, ("two_places", "contradicted") if s.fixers and read_apart(s) else QUARRELS)
     s.decided.append(Decided(number, "split", read, [state.key], [device], before))
     _go_along(s, made.state, [device])
@@ -115,8 +113,7 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     state.status = _later(state.status, s.status)
     s.status = _later(_DECODER.decode(one.before).status, s.status)
     state.contact_ns = max(state.contact_ns, s.contact_ns)
-    for names in (s.identities, s.sources, s.fixers):
-        names[:] = [name for name in names if name not in one.devices]
+    _not_named(s, one.devices)
     _over(s, book)
     s.decided.remove(one)
     state.decided = [old for old in state.decided if old.action not in OF_A_FIX]  # which of them stand is the other's to say
@@ -269,10 +266,19 @@ def _take(live: LiveTrack, o: TrackState) -> None:
     s = live.state
     if o.contact_ns > s.contact_ns:
         s.status = o.status
-    for mine, theirs in ((s.identities, o.identities), (s.sources, o.sources), (s.fixers, o.fixers)):
-        mine += [name for name in theirs if name not in mine]
+    s.identities, s.sources, s.fixers = (
+        (*mine, *[name for name in theirs if name not in mine])
+        for mine, theirs in ((s.identities, o.identities), (s.sources, o.sources), (s.fixers, o.fixers))
+    )
     s.reports = s.reports or o.reports
     s.contact_ns = max(s.contact_ns, o.contact_ns)
+
+
+def _not_named(s: TrackState, devices: list[str]) -> None:
+    """These devices are no more among those of a track."""
+    s.identities, s.sources, s.fixers = (
+        tuple([name for name in names if name not in devices]) for names in (s.identities, s.sources, s.fixers)
+    )
 
 
 def _move(tracker: Tracker, some: list[Measurement], old: LiveTrack, new: LiveTrack) -> None:

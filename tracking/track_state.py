@@ -100,7 +100,7 @@ class Anew(NamedTuple):
     nothing: dict[int, Measurement]
 
 
-class TrackState(msgspec.Struct, kw_only=True):
+class TrackState(msgspec.Struct, kw_only=True, gc=False):
     """All of a track that a snapshot keeps.
 
     Args:
@@ -137,12 +137,12 @@ class TrackState(msgspec.Struct, kw_only=True):
     operation: str
     key: str = ""
     of: str = ""
-    riding: list[str] = []
+    riding: tuple[str, ...] = ()
     name: str = ""
     tag_id: str = ""
-    identities: list[str] = []
-    sources: list[str] = []
-    fixers: list[str] = []
+    identities: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    fixers: tuple[str, ...] = ()
     klass: str = ""
     status: TrackStatus = "confirmed"
     base: Core | bytes | None = None
@@ -165,7 +165,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     reads: dict[str, list[Read]] = {}
     passes: list[Pass] = []
     told: dict[str, int] = {}
-    taken: list[int] = []
+    taken: tuple[int, ...] = ()
     turns: Turns | None = None
     open_events: dict[str, Event] = {}
     over: dict[str, Event] = {}
@@ -920,11 +920,11 @@ class LiveTrack:
         else:
             lat, lon, x = placed(core, predicted(core, time_ns, model, quiet_s(self)))
         row = Track(
-            track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
+            track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=s.identities,
             klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
             p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=core.updated_ns,
             contact_ns=s.contact_ns, moved_ns=core.moved_ns, first_ns=core.first_ns, hits=core.hits, refused=core.refused,
-            sources=tuple(s.sources), attributes=attributes, lapses_ns=s.lapses_ns,
+            sources=s.sources, attributes=attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
         rival = core.rival
         return row if rival is None else msgspec.structs.replace(
@@ -949,9 +949,9 @@ class LiveTrack:
         s, run, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = self.state, self.running, shown
         assert run is not None
         return Track(
-            s.track_id, s.operation, s.name, s.tag_id, tuple(s.identities), s.klass, s.status, time_ns, lat, lon, ve, vn, p_ee,
+            s.track_id, s.operation, s.name, s.tag_id, s.identities, s.klass, s.status, time_ns, lat, lon, ve, vn, p_ee,
             p_en, p_nn, p_v_ee, p_v_en, p_v_nn, run.updated_ns, s.contact_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
-            tuple(s.sources), attributes, lapses_ns=s.lapses_ns,
+            s.sources, attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
 
     @property

@@ -143,12 +143,12 @@ class Tracker:
         if live is not None:
             if live.state.track_id not in there:
                 del self.by_key[key]
-                live.state.riding.remove(key)
+                live.state.riding = tuple([one for one in live.state.riding if one != key])
             return
         lives = [self.tracks[track_id] for track_id in there]
         free = [one for one in lives if one.state.key.startswith("d:") and one.state.reports and not one.state.riding]
         if len(free) == 1 and self.log.fitting(m, self.presets) is None:
-            free[0].state.riding.append(key)
+            free[0].state.riding += (key,)
             self.by_key[key] = free[0]
 
     def _near(self, m: Measurement, among: Iterable[LiveTrack] | None = None) -> list[Rider]:
@@ -171,7 +171,7 @@ class Tracker:
         s.contact_ns = book.now_ns
         s.reports = s.reports or reports
         if device and device not in s.sources:
-            s.sources.append(device)
+            s.sources += (device,)
         if s.open_events:
             silent = s.open_events.pop("silent", None)
             if silent is not None:
@@ -305,7 +305,7 @@ class Tracker:
         s = live.state
         del self.tracks[s.track_id]
         s.track_id, s.points = shown.track_id, shown.points
-        s.sources += [sensor for sensor in contact.sensors if sensor not in s.sources]
+        s.sources += tuple([sensor for sensor in contact.sensors if sensor not in s.sources])
         if shown.dark is not None and shown.judged != "dismiss_dark":
             book.end(shown.dark, m.time_ns)
         self.tracks[s.track_id] = live
@@ -365,7 +365,7 @@ class Tracker:
     def _moved(self, live: LiveTrack, m: Measurement, before: Core | None, model: Model, book: Book) -> None:
         """A rival took over with a measurement: how far, and whether its class can be so fast."""
         base_ns = live.base_ns
-        live.state.taken = [t for t in live.state.taken if base_ns is None or t > base_ns] + [m.time_ns]
+        live.state.taken = (*[t for t in live.state.taken if base_ns is None or t > base_ns], m.time_ns)
         how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
         self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
         # a first fix or two that were false are no place to jump from
@@ -514,7 +514,7 @@ class Tracker:
         over when the first fix after a read says that it came by there.
         """
         read, s = live.newest_read(m.time_ns), live.state
-        if read is None or s.fixers != [m.device] or m.time_ns < s.ring.newest_ns:  # of several receivers those say more
+        if read is None or s.fixers != (m.device,) or m.time_ns < s.ring.newest_ns:  # of several receivers those say more
             return
         before, last = (live.newest_fix(m.device, min(t, m.time_ns - 1)) for t in (read.time_ns, m.time_ns))
         if before is None or last is None or read.time_ns <= before.time_ns:

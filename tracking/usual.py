@@ -198,9 +198,10 @@ class Usual:
             or tracker.presets.engine != "birddog" or (enrolled is not None and enrolled.klass == STATION)
         ):  # fmt: skip
             return None
+        names = (device,)
         live = tracker.add(TrackState(
-            track_id=f"T{seq}", operation=self._operation, key=owner.key, tag_id=device, identities=[device], sources=[device],
-            fixers=[device], contact_ns=now_ns, contacts=1, reports=True,
+            track_id=f"T{seq}", operation=self._operation, key=owner.key, tag_id=device, identities=names, sources=names,
+            fixers=names, contact_ns=now_ns, contacts=1, reports=True,
         ))  # fmt: skip
         s = live.state
         if enrolled is None:  # what ``_describe`` finds of what nobody said anything of
@@ -264,9 +265,9 @@ class Usual:
         attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:
             row = Track(
-                track_id, operation, s.name, s.tag_id, tuple(s.identities), s.klass, s.status, time_ns, lat, lon, ve, vn,
+                track_id, operation, s.name, s.tag_id, s.identities, s.klass, s.status, time_ns, lat, lon, ve, vn,
                 shown_ee, p_en, shown_nn, v_ee, v_en, v_nn, time_ns, now_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
-                tuple(s.sources), attributes, lapses_ns=lapses_ns,
+                s.sources, attributes, lapses_ns=lapses_ns,
             )  # fmt: skip
         else:
             row = live.row(now_ns, self._tracker.model(live), attributes, self._tracker.quiet_s)

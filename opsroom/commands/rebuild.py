@@ -22,7 +22,6 @@ def run(args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
     from birddog.journal import home, open_reader
-    from opsroom.picture import collect_seldom
     from opsroom.picture_store import may_write_beside
     from opsroom.rebuilding import behind, make, rebuild
 
@@ -42,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix=path.name + ".rebuild-", dir=path.parent if beside else None) as folder:
             if not beside:
                 say(f"nothing can be written beside the journal: folded again in {folder}")
-            collect_seldom()
             found = rebuild(journal, path, Path(folder))
             at, waiting, wrong = behind(journal, Path(folder) / "held")
     finally:

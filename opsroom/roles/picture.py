@@ -10,9 +10,10 @@ import time
 from birddog.errors import BirddogError
 from birddog.journal import Reader, exists, open_reader
 from opsroom.app import Plan
+from opsroom.collecting import collect_seldom
 from opsroom.commands.common import say
 from opsroom.following import Following
-from opsroom.picture import STEP_ENTRIES, collect_seldom
+from opsroom.picture import STEP_ENTRIES
 from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
 from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board

@@ -5,6 +5,7 @@ Over 400 lines: every case folds the one small journal that is made here.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
@@ -38,6 +39,7 @@ from birddog.model import (
 from birddog.units import NS
 from opsroom import picture as module
 from opsroom import picture_store, refusals
+from opsroom.collecting import collect_never
 from opsroom.picture import Picture
 from opsroom.picture_store import (
     TABLES,
@@ -52,6 +54,7 @@ from opsroom.picture_store import (
 )
 from opsroom.rebuilding import make, rebuild
 from tracking.fold import Fold
+from tracking.track_state import LiveTrack
 
 T0 = 1_795_521_600 * NS
 
@@ -525,6 +528,43 @@ def test_an_entry_that_crashes_the_fold_is_left_out_and_said(journal, tmp_path, 
     assert len(said) == 3 and "j.db: entry 9 cannot be folded and is left out: ZeroDivisionError" in said[0]
     assert all("\n" not in r.getMessage() and r.exc_info is None for r in caplog.records)
     assert all(differ == 0 for _, differ in rebuild(journal, tmp_path / "p", folder(tmp_path, "r")).values())
+
+
+def tracks_in_memory() -> int:
+    return sum(type(one) is LiveTrack for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("why", ["made again", "a crash"])
+def test_the_fold_of_before_goes_when_another_takes_its_place(journal, tmp_path, monkeypatch, why):
+    """It is a ring of objects, and whoever folds looks for those seldom: 100,000 tracks would be kept twice."""
+    picture = Picture(journal, tmp_path / "p")
+    picture.step(100)
+    crashed: list[int] = []
+    gc.collect()
+    assert tracks_in_memory()
+    with collect_never():
+        if why == "made again":
+            picture.begin_again()
+        else:
+            real = Fold.apply
+            monkeypatch.setattr(Fold, "apply", lambda *some: real(*some) if crashed else crashed.append(1) or 1 / 0)
+            picture.step(100)
+            assert picture.left_out
+        assert not tracks_in_memory() and not picture.fold.tracks
+    picture.close()
+
+
+def test_a_fold_makes_no_rings_of_objects(journal, tmp_path):
+    """So that whoever folds a journal once need not look for any."""
+    picture = Picture(journal, tmp_path / "p", resumes=False)
+    gc.collect()
+    with collect_never():
+        while picture.step():
+            pass
+        picture.finish()
+        assert gc.isenabled() is False and gc.collect() == 0
+    assert gc.isenabled()
+    picture.close()
 
 
 @pytest.mark.parametrize("most", [10**6, 7])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import msgspec
@@ -11,6 +12,8 @@ from birddog.geo import LocalFrame
 from birddog.model import Alarm, Fix, Reading, Sighting, Tick
 from birddog.units import NS
 from tracking import looks
+from tracking.events.live import LiveEvents
+from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
 
@@ -80,3 +83,18 @@ def test_a_run_of_weeks_does_not_grow(journal):
         told.add(86_400.0 * day + 80_000.0, Tick())
         sizes.append(len(told.fold.snapshot()))
     assert max(sizes[5:]) <= 1.1 * sizes[1]
+
+
+def test_a_track_is_few_objects_that_a_look_for_rings_walks(journal):
+    """They were 42: whoever folds looked at each of them, 16 bytes of it were for that, and a rebuild of many tracks waited."""
+    told, n = journal(), 100
+    for k in range(n + 1):
+        told.say(1.0, Fix(device=f"v{k}", time_ns=T0 + NS, lat_deg=50.0 + k * 1e-3, lon_deg=1.0, sigma_m=8.0))
+    fold, events, before = Fold(), LiveEvents(), 0
+    for entry in told.entries:
+        events.apply(entry.seq, T0 + NS, fold.apply(entry), {})
+        if entry.seq == 2:  # the first has what all have together
+            gc.collect()
+            before = len(gc.get_objects())
+    gc.collect()
+    assert fold.tracks == n + 1 and len(gc.get_objects()) - before < 22 * n

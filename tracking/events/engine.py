@@ -73,8 +73,8 @@ class Told(msgspec.Struct, frozen=True):
     because: tuple[str, int] | None = None
 
 
-class _State(msgspec.Struct):
-    """What one vessel's fixes so far come to."""
+class _State(msgspec.Struct, gc=False):
+    """What one vessel's fixes so far come to; ``at`` is None where no place was ever asked about."""
 
     cleaner: Cleaner
     stops: Stops
@@ -84,25 +84,37 @@ class _State(msgspec.Struct):
     own_ns: list[int] = []
     #: others' fixes in the first hour of its silence, counted when the gap is told
     heard: int | None = None
-    at: AtPlaces = msgspec.field(default_factory=AtPlaces)
+    at: AtPlaces | None = None
     astray: Astray = Astray()
     lane: Stops | None = None
 
 
-class _Kept(msgspec.Struct):
-    """A state that was kept, as it was after the fix at ``time_ns``; ``over`` are the keys of what had ended by then."""
+class _Kept(msgspec.Struct, gc=False):
+    """A state that was kept, as it was after the fix at ``time_ns``; ``over`` are the keys of what had ended by then.
+
+    That after a vessel's first fix is that fix, ``first``, and no state until somebody asks for it (``Events._whole``): each
+    vessel has one, and only a late fix of the first quarter of an hour needs it.
+    """
 
     time_ns: int
-    state: _State
-    over: list[str] = []
+    state: _State | None
+    over: tuple[str, ...] = ()
+    first: Fix | None = None
+
+    @property
+    def newest(self) -> tuple[Any, ...] | None:
+        """The last fix that this state has seen."""
+        if self.state is None:
+            return self.first
+        return self.state.cleaner.held or self.state.cleaner.last
 
     def after(self, time_ns: int) -> bool:
         """Whether a fix of this time comes after all that this state has seen."""
-        last = self.state.cleaner.held or self.state.cleaner.last
+        last = self.newest
         return last is None or last[0] < time_ns
 
 
-class _Vessel(msgspec.Struct):
+class _Vessel(msgspec.Struct, gc=False):
     """One vessel: its state now, those that were kept of ``late_s`` ago and since, what came and was told since the oldest."""
 
     now: _State
@@ -193,6 +205,7 @@ class Events:
         self._least_ns = self._silences_ns[0]
         #: Of whom nothing came yet: what is run again from there is a copy.
         self._begins = self._state()
+        self._unheard = _Kept(-_NEVER, self._begins)
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -218,12 +231,12 @@ class Events:
         time_ns, lat_deg, lon_deg = seen
         vessel = self._vessels.get(name)
         if vessel is None:
-            vessel = self._vessels[name] = _Vessel(self._state(), [_Kept(-_NEVER, self._begins)])
+            vessel = self._vessels[name] = _Vessel(self._state(), [self._unheard])
         recent, cell = vessel.recent, time_ns // self._thin_ns
         if recent and recent[-1][0] <= time_ns and recent[-1][0] // self._thin_ns == cell:
             return []
         if not vessel.kept[0].after(time_ns):
-            last = vessel.kept[0].state.cleaner.held or vessel.kept[0].state.cleaner.last
+            last = vessel.kept[0].newest
             if last is not None and last[0] // self._thin_ns == cell:
                 return []
             return [Told("too_late", None, because=(self.identity(name), time_ns))]
@@ -278,7 +291,7 @@ class Events:
             beside.append(recent[-1])
         else:
             at = bisect.bisect_left(recent, (seen[0],))
-            before = recent[at - 1] if at else vessel.kept[0].state.cleaner.held or vessel.kept[0].state.cleaner.last
+            before = recent[at - 1] if at else vessel.kept[0].newest
             beside += [one for one in (before, recent[at] if at < len(recent) else None) if one is not None]
         here = point(seen[1], seen[2])
         return any(jumps(math.dist(here, one[1:4]), abs(seen[0] - one[0]), self.rules.reach_mps) for one in beside)
@@ -286,7 +299,7 @@ class Events:
     def _part(self, name: str) -> _Shared:
         """An identity is asked about from now on; what came before of it is of one thing."""
         vessel = self._vessels[name]
-        then, old = Parting.begun(self.rules.reach_mps), vessel.kept[0].state
+        then, old = Parting.begun(self.rules.reach_mps), self._whole(name, vessel.kept[0])
         last = old.cleaner.held or old.cleaner.last
         if last is not None:
             then.add((last[0], last[4], last[5]), known=1 + len(old.own_ns))
@@ -412,16 +425,17 @@ class Events:
         out: list[Told] = []
         self.places, self.ways = places, ways
         self._begins = self._state()
+        self._unheard = _Kept(-_NEVER, self._begins)
         for vessel in self._vessels.values():
             for key, was in vessel.told.items():
                 if was.kind in (*PLACE_KINDS, *WAY_KINDS) and was.end_ns is None:
                     vessel.told[key] = event = msgspec.structs.replace(was, end_ns=was.last_ns)
                     out.append(Told("ended", event, was))
             now = vessel.now
-            now.at, now.astray = AtPlaces(), Astray()
+            now.at, now.astray = None, Astray()
             now.lane = None if ways is None else Stops(self.rules.lane_stop.stop)
             since = now.cleaner.held or now.cleaner.last
-            over = [key for key, event in vessel.told.items() if event.end_ns is not None]
+            over = tuple([key for key, event in vessel.told.items() if event.end_ns is not None])
             vessel.kept = [_Kept(since[0] if since is not None else -_NEVER, _copied(now), over)]
             vessel.recent = []
         lane_ns = {int(self.rules.lane_stop.hole_s * NS)} if ways is not None else set()
@@ -453,6 +467,8 @@ class Events:
                 state.own_ns.append(one[0] - state.last[0])
                 del state.own_ns[: -self.rules.gap.intervals]
             if self.places:
+                if state.at is None:
+                    state.at = AtPlaces()
                 out += [tell.at_place(name, found) for found in state.at.add(one, self.places, self.rules)]
             if self.ways is not None and state.lane is not None:
                 out += self._lane(name, state.lane.add(one), ended=True)
@@ -483,7 +499,7 @@ class Events:
             out.append(_stop(name, self.rules, state.stops.lasting, ended=False))
         if state.loitering.lasting is not None:
             out.append(tell.loiter(name, self.rules, state.loitering.lasting, ended=False))
-        if self.places:
+        if self.places and state.at is not None:
             out += [tell.at_place(name, found) for found in state.at.lasting(self.rules)]
         if state.lane is not None:
             out += self._lane(name, state.lane.lasting, ended=False)
@@ -562,11 +578,12 @@ class Events:
         while len(vessel.kept) > 1 and not vessel.kept[-1].after(late_ns):
             vessel.kept.pop()
         kept = vessel.kept[-1]
-        over, state = list(kept.over), _copied(kept.state)
+        whole = self._whole(name, kept)
+        over, state = list(kept.over), _copied(whole)
         events: dict[str, Event] = {}
         samples: dict[int, Sample] = {}
         base = -_NEVER if state.sampler.last is None else state.sampler.last.g
-        stayed = self._stayed(kept.state, was, kept.time_ns)
+        stayed = self._stayed(whole, was, kept.time_ns)
         stay: list[Fix] = []
         for fix in vessel.recent[bisect.bisect_right(vessel.recent, kept.time_ns, key=lambda f: f[0]) :]:
             found, more, clean = self._step(state, name, fix)
@@ -639,7 +656,7 @@ class Events:
             return []
         out: list[Told] = []
         for state in (vessel.now, *(kept.state for kept in vessel.kept)):
-            if state.last is not None and state.last[0] // self.rules.grid_ns == start_g:
+            if state is not None and state.last is not None and state.last[0] // self.rules.grid_ns == start_g:
                 state.heard = None
         for key, was in vessel.told.items():
             if was.kind != "gap" or was.start_ns // self.rules.grid_ns != start_g or was.measures["heard_near"] is None:
@@ -653,8 +670,21 @@ class Events:
 
     def _keep(self, vessel: _Vessel, state: _State, time_ns: int, over: list[str]) -> None:
         """Keep a state now and then, so that a late fix makes little be run again."""
-        if vessel.kept[-1].time_ns + self.late_s * NS // _KEPT <= time_ns:
-            vessel.kept.append(_Kept(time_ns, _copied(state), over))
+        before_ns = vessel.kept[-1].time_ns
+        if before_ns + self.late_s * NS // _KEPT <= time_ns:
+            if before_ns == -_NEVER and not state.own_ns and state.cleaner.held is None:  # it has seen one fix
+                vessel.kept.append(_Kept(time_ns, None, tuple(over), state.last))
+            else:
+                vessel.kept.append(_Kept(time_ns, _copied(state), tuple(over)))
+
+    def _whole(self, name: str, kept: _Kept) -> _State:
+        """The state that was kept; that of one fix is made of it."""
+        if kept.state is None:
+            assert kept.first is not None, "it has seen a fix"
+            kept.state = _copied(self._begins)
+            self._step(kept.state, name, kept.first)
+            kept.first = None
+        return kept.state
 
     def _forget(self, name: str, vessel: _Vessel) -> None:
         """What is older than a state that is itself too old to be changed is not needed any more."""
@@ -667,7 +697,7 @@ class Events:
             for key in kept[0].over:
                 vessel.told.pop(key, None)
             for one in kept:
-                one.over = [key for key in one.over if key not in gone]
+                one.over = tuple([key for key in one.over if key not in gone])
         oldest = self._horizon_g() - 1
         # whether two that meet were seen apart before, and when two that part began to, is asked again with a late fix: what
         # lies so long before is needed
@@ -847,7 +877,7 @@ class Events:
         for name, vessel in self._vessels.items():
             began = [event.start_ns for event in vessel.told.values() if event.kind == "gap"]
             for one in (vessel.now, *(kept.state for kept in vessel.kept)):
-                began += [one.last[0]] if one.last is not None and one.heard is not None else []
+                began += [one.last[0]] if one is not None and one.last is not None and one.heard is not None else []
             for start_ns in began:
                 self._silent.setdefault(start_ns // self.rules.grid_ns, set()).add(name)
             for g, sample in vessel.samples.items():
@@ -867,7 +897,7 @@ def _copied(state: _State) -> _State:
         lane.fixes = list(lane.fixes)
     return _State(
         copied(state.cleaner), stops, loitering, copied(state.sampler), state.last, list(state.own_ns), state.heard,
-        state.at.copied(), state.astray, lane,
+        None if state.at is None else state.at.copied(), state.astray, lane,
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def samples(fixes: Tracks, rules: Rules) -> Samples:
     return Samples(vessel, at, x, y, z, speed, joined, seen[after], off_s)
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """One point of one vessel."""
 
     g: int
@@ -86,7 +86,7 @@ class Sample(msgspec.Struct, frozen=True):
     off_s: float
 
 
-class Sampler(msgspec.Struct):
+class Sampler(msgspec.Struct, gc=False):
     """The same for one vessel, fix by fix; fixes are (ns, x, y, z)."""
 
     grid_s: int

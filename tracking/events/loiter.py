@@ -106,7 +106,7 @@ def _told(
     return out
 
 
-class Loitering(msgspec.Struct):
+class Loitering(msgspec.Struct, gc=False):
     """The same for one vessel, sample by sample."""
 
     rule: Loiter

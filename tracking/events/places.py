@@ -267,7 +267,7 @@ class Side(msgspec.Struct, frozen=True):
     last: Fix
 
 
-class AtPlaces(msgspec.Struct):
+class AtPlaces(msgspec.Struct, gc=False):
     """One vessel's visits under way (by port), its sides of borders and its last fix."""
 
     last: Fix | None = None

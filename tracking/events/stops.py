@@ -224,7 +224,7 @@ def _walk(fixes: Tracks, i: int, end: int, rule: Stop) -> Run:
     return Run(i, j - 1, j < end, c, sx, sy, sz)
 
 
-class Begun(msgspec.Struct):
+class Begun(msgspec.Struct, gc=False):
     """A stop under way: its first and last time, how many fixes, their sums, where its first one lay."""
 
     first_ns: int
@@ -236,7 +236,7 @@ class Begun(msgspec.Struct):
     at: tuple[float, float, float]
 
 
-class Stops(msgspec.Struct):
+class Stops(msgspec.Struct, gc=False):
     """The same for one vessel, fix by fix.
 
     While no stop is under way, ``fixes`` are those of the one run that may still become one, (time, x, y, z), and ``x y z``

@@ -202,7 +202,7 @@ def _possible(t: list[int], x: list[float], y: list[float], z: list[float], reac
     return keep + [f[4] for f in cleaner.end()]
 
 
-class Cleaner(msgspec.Struct):
+class Cleaner(msgspec.Struct, gc=False):
     """The rule for one vessel: what is beyond reach of the fix before waits for the next.  Fixes are (ns, x, y, z, ...)."""
 
     reach_mps: float

@@ -269,7 +269,7 @@ def _lot(past: Past, rows: slice, until_s: float, cell_m: float) -> tuple[tuple[
     return moved, here[first][spent >= STOOD_S]
 
 
-class Astray(msgspec.Struct, frozen=True):
+class Astray(msgspec.Struct, frozen=True, gc=False):
     """Of one vessel: its last fix, how many in a row were on used ways, the last of those, and the way off since.
 
     ``told``: it is a deviation; ``n`` fixes off so far, ``far_m`` the farthest from where it left.
