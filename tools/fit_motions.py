@@ -1,13 +1,18 @@
 """How likely the hidden fixes of the public real tracks are by `birddog locate`, and by its motions with one number changed.
 
     .venv/bin/python tools/fit_motions.py [--data ../shared/data/tracking/real] [--each 3] [--mode live|smoothed|both]
-                                          [--motion 5] [--factor 0.5 2] [--search]
+                                          [--motion 5] [--factor 0.5 2] [--search] [--beside ../shared/data/predict]
 
 Prints the mean log density (1/m²) of the fixes that each set hides (every fifth; those of one minute in three), the median and
 95th percentile of the error and what the 95 % ellipse holds.  With ``--motion`` also for each number of that motion, and for
 ``bank.TAILS_AFTER``, times each factor.  ``--search`` goes on from the best change of all motions until none is better.
 What is fitted is the mean of the sets, each with the same weight, one preset for all of them: never a set's own.  ``--each N``
 takes every N-th track only.  The fixes are told the sigma with which a Kalman filter foretells them best (SIGMA_M).
+
+``--beside`` only tells and fits nothing: the same figures of vessels and trips of the same waters and roads that are in none of
+the sets, hidden by the same rule, and what the ellipse holds of slow and fast vessels.  What is gained on the sets must be
+gained there too.  Half of the vessels lie still, whose fixes are right to a metre or less: with the 4 m that is added to their
+covariance any ellipse holds them, so that a set holds the more, the more of its vessels lie still.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -32,6 +38,14 @@ SIGMA_M = {("ais_solent", 5): 4.0, ("ais_solent", 60): 2.0, ("bus_liverpool", 5)
 #: A hidden fix says no more than this against a setting.
 NIS_MOST = 60.0
 FIELDS = ("q", "tau_s", "weight", "dwell_s", "walk", "kick")
+#: Which folder of the other data goes with which set.
+BESIDE = {"ais_solent": "solent", "bus_liverpool": "bus"}
+#: Every so-manieth fix is hidden; those later than HIDE_AFTER_S in each ROUND_S (data/tracking/README.md).
+HIDE_NTH, HIDE_AFTER_S, ROUND_S = 5, 120.0, 180.0
+#: Two fixes of one time to a second and one place to so many degrees are one fix.
+SAME_DEG = 2e-6
+#: A vessel's speed at a hidden fix is that between its fixes about so far on either side, s; the classes, m/s.
+SPEED_S, SPEEDS = 30.0, (0.0, 0.3, 1.0, 6.0, math.inf)
 
 
 class Hidden(msgspec.Struct):
@@ -67,12 +81,77 @@ def read(folder: Path, name: str, hide: int, each: int) -> Hidden:
     return out
 
 
+def beside(folder: Path, name: str, hide: int, known: Path) -> Hidden:
+    """The tracks of the other data (``folder``/solent, bus) that are not in the set, hidden as its are."""
+    by_id: dict[str, list[tuple[float, float, float]]] = {}
+    with (folder / BESIDE[name] / "tracks.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            time_s = datetime.fromisoformat(row["t"].replace("Z", "+00:00")).timestamp()
+            by_id.setdefault(row["id"], []).append((time_s, float(row["lon"]), float(row["lat"])))
+    with (known / f"{name}.csv").open(newline="") as file:
+        of_set: dict[int, list[tuple[float, float]]] = {}
+        for row in csv.DictReader(file):
+            of_set.setdefault(round(float(row["t"])), []).append((float(row["lon"]), float(row["lat"])))
+    sigma_m = SIGMA_M[name, hide]
+    out = Hidden(f"{name} hide{hide} +", sigma_m, True, [], [], [])
+    for track_id in sorted(by_id):
+        fixes = sorted(by_id[track_id])
+        twins = sum(
+            any(
+                abs(x - lon) < SAME_DEG and abs(y - lat) < SAME_DEG
+                for dt in (-1, 0, 1)
+                for x, y in of_set.get(round(t) + dt, [])
+            )
+            for t, lon, lat in fixes
+        )
+        if 2 * twins > len(fixes):
+            continue
+        for i, (t, lon, lat) in enumerate(fixes):
+            time_ns = round(t * NS)
+            if i % HIDE_NTH == HIDE_NTH - 1 if hide == HIDE_NTH else (t - fixes[0][0]) % ROUND_S >= HIDE_AFTER_S:
+                out.asked.append(Question(track_id, time_ns))
+                out.truth.append((lon, lat))
+            else:
+                out.fixes.append(PastFix(track_id=track_id, time_ns=time_ns, x=lon, y=lat, sigma_m=sigma_m))
+    return out
+
+
+def speeds(one: Hidden) -> np.ndarray:
+    """How fast each hidden fix's track went, m/s, by its fixes before and after it, visible or hidden."""
+    by_id: dict[str, list[tuple[int, float, float]]] = {}
+    for fix in one.fixes:
+        by_id.setdefault(fix.track_id, []).append((fix.time_ns, fix.x, fix.y))
+    for q, (x, y) in zip(one.asked, one.truth, strict=True):
+        by_id.setdefault(q.track_id, []).append((q.time_ns, x, y))
+    out, ways = [], {track_id: sorted(fixes) for track_id, fixes in by_id.items()}
+    times = {track_id: np.array([t for t, _, _ in fixes]) for track_id, fixes in ways.items()}
+    for q in one.asked:
+        way, t, span = ways[q.track_id], times[q.track_id], round(SPEED_S * NS)
+        first = way[max(int(np.searchsorted(t, q.time_ns - span)) - 1, 0)]
+        last = way[min(int(np.searchsorted(t, q.time_ns + span)), len(way) - 1)]
+        e, n = (
+            LocalFrame(lat_deg=first[2], lon_deg=first[1]).en(lat_deg=last[2], lon_deg=last[1])
+            if one.geodetic
+            else (last[1] - first[1], last[2] - first[2])
+        )
+        out.append(math.hypot(e, n) / max((last[0] - first[0]) / NS, 1.0))
+    return np.array(out)
+
+
 def judged(one: Hidden, mode: str) -> tuple[float, float, float, float]:
     """(mean log density, median error, 95th percentile, share inside the 95 % ellipse) of a set's hidden fixes."""
-    errors, covariances = [], []
-    for answer, (x, y) in zip(locate.locate(one.fixes, one.asked, mode=mode, geodetic=one.geodetic), one.truth, strict=True):
+    log, nis, away, _ = each(one, mode)
+    return float(log.mean()), float(np.median(away)), float(np.percentile(away, 95)), float((nis <= 5.991).mean())
+
+
+def each(one: Hidden, mode: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(log density, NIS, error) of each hidden fix that is answered, and which those are."""
+    errors, covariances, which = [], [], []
+    answers = locate.locate(one.fixes, one.asked, mode=mode, geodetic=one.geodetic)
+    for k, (answer, (x, y)) in enumerate(zip(answers, one.truth, strict=True)):
         if answer is None:
             continue
+        which.append(k)
         if one.geodetic:
             errors.append(LocalFrame(lat_deg=y, lon_deg=x).en(lat_deg=answer.y, lon_deg=answer.x))
         else:
@@ -81,8 +160,20 @@ def judged(one: Hidden, mode: str) -> tuple[float, float, float, float]:
     error, s = np.array(errors), np.array(covariances) + one.sigma_m**2 * np.eye(2)
     nis = np.einsum("ni,nij,nj->n", error, np.linalg.inv(s), error)
     log = -0.5 * (np.minimum(nis, NIS_MOST) + np.log(np.linalg.det(s))) - math.log(2.0 * math.pi)
-    away = np.hypot(*error.T)
-    return float(log.mean()), float(np.median(away)), float(np.percentile(away, 95)), float((nis <= 5.991).mean())
+    return log, nis, np.hypot(*error.T), np.array(which)
+
+
+def told_by_speed(one: Hidden, mode: str) -> None:
+    """What the ellipse holds of what lies still and of what goes, a line a set."""
+    _, nis, away, which = each(one, mode)
+    fast, parts = speeds(one)[which], []
+    for least, most in zip(SPEEDS, SPEEDS[1:], strict=False):
+        of = (fast >= least) & (fast < most)
+        if of.any():
+            parts.append(
+                f"{least:g}-{most:g} m/s {int(of.sum())}: {(nis[of] <= 5.991).mean():.3f}, {np.median(away[of]):.2f} m"
+            )
+    print(f"{mode:8s} {one.name:20s} {'; '.join(parts)}", flush=True)
 
 
 def mean_log(sets: list[Hidden], modes: list[str], *, told: bool = False) -> float:
@@ -132,11 +223,19 @@ def main() -> None:
     parser.add_argument("--motion", type=int, action="append", default=[], metavar="K", help="try changes of this motion")
     parser.add_argument("--factor", type=float, nargs="+", default=[0.5, 2.0])
     parser.add_argument("--search", action="store_true", help="go on from the best change until none is better")
+    parser.add_argument("--beside", type=Path, metavar="DIR", help="tell of the tracks of data/predict too, and by speed")
     args = parser.parse_args()
     modes = ["live", "smoothed"] if args.mode == "both" else [args.mode]
     sets = [read(args.data, *key, args.each) for key in SIGMA_M]
     base = mean_log(sets, modes, told=True)
     print(f"mean     {base:.5f}")
+    if args.beside:
+        others = [beside(args.beside, name, hide, args.data) for name, hide in SIGMA_M if name in BESIDE]
+        print(f"beside   {mean_log(others, modes, told=True):.5f}")
+        for mode in modes:
+            for one in [*sets, *others]:
+                if one.name.startswith("ais"):
+                    told_by_speed(one, mode)
     motions = args.motion or (list(range(len(locate.MODES))) if args.search else [])
     if args.motion and "smoothed" in modes:
         tails = bank.TAILS_AFTER
