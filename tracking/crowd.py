@@ -118,7 +118,7 @@ class LookOutcome(msgspec.Struct):
     gone: list[tuple[str, str]]
     found: list[tuple[str, Doubt, Contact | None, State]] = []
     regained: list[tuple[str, Contact, State, Last | None]] = []
-    handed: list[tuple[str, Contact, State]] = []
+    handed: list[tuple[str, Contact | Rider, State]] = []
     over: dict[str, str] = {}
 
 

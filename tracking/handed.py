@@ -136,11 +136,14 @@ def over(
     report = {rider.track_id for rider in riders if rider.said is not None and rider.track_id not in crowd.belied}
     others = [] if look.imagery else [
         i for i in keep if contacts[i].confirmed and (not contacts[i].of or _carries(contacts[i], report))
-    ]
+    ] + [count + k for k, rider in enumerate(riders) if rider.may == "ride" and count + k in hit]  # a passive tag is on it
     if not others:
         return keep
 
     def at(i: int) -> There:
+        if i >= count:
+            x = riders[i - count].x
+            return There(riders[i - count].lat0_deg, riders[i - count].lon0_deg, x, math.hypot(x[1], x[3]) < STANDS_MPS)
         stands = float(bank.mu[i, STILL].sum()) > 0.5
         return There(contacts[i].lat0_deg, contacts[i].lon0_deg, state_of(mean[i], cov[i]), stands)
 
@@ -159,19 +162,24 @@ def over(
             own = at(i)
         places = places or [at(j) for j in others]
         chance_of = {one.name: one.chance for one in crowd.beside.get(rider.track_id, ())}
-        some = [n for n, j in enumerate(others) if not contacts[j].of or (j != i and _meet(own, places[n]))]
-        chances = {n: chance_of[contacts[others[m]].name] for n, m in enumerate(some) if contacts[others[m]].name in chance_of}
+        some = [n for n, j in enumerate(others) if j >= count or not contacts[j].of or (j != i and _meet(own, places[n]))]
+        names = ["" if others[m] >= count else contacts[others[m]].name for m in some]
+        chances = {n: chance_of[name] for n, name in enumerate(names) if name in chance_of}
         to = carrier(said.fix, own, [places[n] for n in some], look.time_ns, chances)
         if to is not None and not _says_again(said, places[some[to]], look.time_ns):
             pairs.append((others[some[to]], k))
     once = Counter(j for j, _ in pairs)
     for j, k in pairs:
-        if once[j] == 1 or contacts[j].of:
+        if once[j] == 1 or j >= count or contacts[j].of:
             track_id = riders[k].track_id
-            out.handed.append((track_id, contacts[j], state_of(mean[j], cov[j])))
-            out.over[track_id] = contacts[j].of
+            if j >= count:
+                out.handed.append((track_id, riders[j - count], riders[j - count].x))
+                out.over[track_id] = riders[j - count].track_id
+            else:
+                out.handed.append((track_id, contacts[j], state_of(mean[j], cov[j])))
+                out.over[track_id] = contacts[j].of
             hit.pop(count + k, None)
-            if not contacts[j].of:
+            if j < count and not contacts[j].of:
                 out.gone.append((contacts[j].name, track_id))
                 keep = [i for i in keep if i != j]
             i = shadow_of.get(track_id, -1)

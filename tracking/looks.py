@@ -263,9 +263,9 @@ class LookLog:
                 changed[track_id] = None
                 if last is not None and (track_id, m.key) not in lent:
                     self._regained(track_id, last, m, look, book)
-            for track_id, c, x in out.handed:
+            for track_id, on, x in out.handed:
                 suspects.add(track_id)
-                m = _goes_on(look, c, x)
+                m = _goes_on(look, on, x)
                 live = self._lend(tracker, item, track_id, m, "moved", told_book)
                 changed[track_id] = None
                 if (track_id, m.key) not in lent:

@@ -121,6 +121,8 @@ def _others(
     if fix is not None:
         spots |= {pair.spot for i, pair in hit.items()
                   if i < count and _was_elsewhere(contacts[i], mean[i], cov[i], fix, look.time_ns)}  # fmt: skip
+        spots |= {hit[count + k].spot for k, rider in enumerate(riders)
+                  if count + k in hit and _tag_was_elsewhere(rider, fix, look.time_ns)}  # fmt: skip
     return belied.Others(frozenset(spots), tuple(unseen), stood, balance < 0)
 
 
@@ -128,14 +130,25 @@ def _was_elsewhere(c: Contact, mean: np.ndarray, cov: np.ndarray, fix: Measureme
     """Whether a contact that looks know well was elsewhere when a receiver said where it is, so that this is not on it."""
     if c.of or not c.confirmed or c.hits < belied.SAME_LOOKS or c.first_ns >= fix.time_ns:
         return False
-    en, dt_s = near_en(c.lat0_deg, c.lon0_deg, fix.lat_deg, fix.lon_deg), (time_ns - fix.time_ns) / NS
+    stood = belied.stood(c, (float(mean[1]), float(mean[3])), fix)
+    return _is_elsewhere(c.lat0_deg, c.lon0_deg, state_of(mean, cov), fix, 0.0 if stood else (time_ns - fix.time_ns) / NS)
+
+
+def _tag_was_elsewhere(rider: Rider, fix: Measurement, time_ns: int) -> bool:
+    """The same of what carries a passive tag, which was read before."""
+    if rider.may != "ride" or not rider.passes or rider.passes[0].first_ns >= fix.time_ns:
+        return False
+    stands = math.hypot(rider.x[1], rider.x[3]) < belied.STANDS_MPS
+    return _is_elsewhere(rider.lat0_deg, rider.lon0_deg, rider.x, fix, 0.0 if stands else (time_ns - fix.time_ns) / NS)
+
+
+def _is_elsewhere(lat0_deg: float, lon0_deg: float, x: State, fix: Measurement, dt_s: float) -> bool:
+    """Whether something in the frame of an anchor was not where a fix is, so long before."""
+    en = near_en(lat0_deg, lon0_deg, fix.lat_deg, fix.lon_deg)
     if en is None:
         return True
-    if belied.stood(c, (float(mean[1]), float(mean[3])), fix):  # it was where it is
-        dt_s = 0.0
-    e, n = en[0] - float(mean[0]) + dt_s * float(mean[1]), en[1] - float(mean[2]) + dt_s * float(mean[3])
-    r = max(fix.r_ee, fix.r_nn) + float(cov[0, 0] + cov[2, 2]) / 2.0
-    r += dt_s * dt_s * (belied.CLAIM_MPS**2 + float(cov[1, 1] + cov[3, 3]) / 2.0)
+    e, n = en[0] - x[0] + dt_s * x[1], en[1] - x[2] + dt_s * x[3]
+    r = max(fix.r_ee, fix.r_nn) + (x[4] + x[11]) / 2.0 + dt_s * dt_s * (belied.CLAIM_MPS**2 + (x[8] + x[13]) / 2.0)
     return e * e + n * n > belied.NEAR_NIS * r
 
 
