@@ -67,6 +67,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False, array_like=True):
         of: the identified track of which it is the shadow (``belied``); then apart: looks in a row that saw it elsewhere than
             its track, the first at parted_ns; misses: those that saw nothing where that claims to be; odds: what they say.
         was: the identified track of which it was the shadow until looks showed something where that claims to be.
+        two: the identified track that looks showed beside it last, both of them in one look, and both: in so many looks.
     """
 
     name: str
@@ -98,3 +99,5 @@ class Contact(msgspec.Struct, frozen=True, gc=False, array_like=True):
     misses: int = 0
     odds: float = 0.0
     was: str = ""
+    two: str = ""
+    both: int = 0

@@ -19,8 +19,8 @@ from tracking.fitting import is_rider
 from tracking.places import Places, ecef
 
 #: A contact this close to a rider (m, and ``fitting.TWIN_D2``) for so many looks in which one of the two was seen and not both
-#: is the same object.
-TWIN_LOOKS, TWIN_M = 4, 100.0
+#: is the same object; not what so many looks showed beside it: those are two, also once looks see one of them no more.
+TWIN_LOOKS, TWIN_M, TWO_LOOKS = 4, 100.0, 2
 #: A contact confirmed this near (m, and m/s of the time between) to where one was last seen is that one, found again.
 AGAIN_M, AGAIN_MPS = 40.0, 20.0
 #: What has no voice of its own is lost when looks would have missed it with this chance (a log), for so long (or so many looks:
@@ -197,13 +197,15 @@ def without_twins(
         if c.of:
             found.append(i)
             continue
-        near = np.flatnonzero(((where - places.xyz[i]) ** 2).sum(axis=1) < TWIN_M**2)
-        for k in near.tolist():
-            both = i in hit and count + k in hit
-            if not both and is_rider(c, mean[i], cov[i], riders[k]):
-                one = riders[k].track_id
-                break
-        alone = one is not None and (i in hit or any(count + k in hit for k in near.tolist()))
+        away2 = ((where - places.xyz[i]) ** 2).sum(axis=1)
+        near = np.flatnonzero(away2 < TWIN_M**2).tolist()
+        for k in np.flatnonzero(away2 < (2.0 * TWIN_M) ** 2).tolist():
+            track_id = riders[k].track_id
+            if i in hit and count + k in hit:
+                c = msgspec.structs.replace(c, two=track_id, both=c.both + 1 if c.two == track_id else 1)
+            elif k in near and one is None and not (c.two == track_id and c.both >= TWO_LOOKS):
+                one = track_id if is_rider(c, mean[i], cov[i], riders[k]) else None
+        alone = one is not None and (i in hit or any(count + k in hit for k in near))
         twin = c.twin + 1 if alone else c.twin if one is not None else 0
         contacts[i] = msgspec.structs.replace(c, twin=twin) if twin != c.twin else c
         if twin >= TWIN_LOOKS:

@@ -334,35 +334,6 @@ def test_a_passive_tag_that_may_have_gone_with_either_of_two_goes_with_neither(s
     assert not told.events("reacquired") and len([row for row in told.at(67.0) if row.hits > 3]) == 3
 
 
-@pytest.mark.parametrize("beside_m", [30.0, 150.0, 400.0])
-@pytest.mark.parametrize("gap_s,speed,seed", [(10, 25, 0), (10, 25, 1), (10, 18, 2), (5, 18, 0), (5, 25, 2)])
-def test_a_tag_that_is_shed_does_not_go_with_the_car_that_comes_by(gap_s, speed, seed, beside_m, World, Told):
-    """cases/tracking/track-silent-tag-on-passing-car, looks each 5 and 10 s: what came *towards* the parked tag from 2 km off
-    was within reach of where looks had lost it; it went with that for up to 11 km, sure (17 of 48 of an auditor's scenes).
-    """
-    w, radar = World(seed), Device(device="radar", basis="own_sensor")  # of the tag nobody said how often it reports
-
-    def along(t: float) -> float:
-        return speed * (t - 60.0) - 2500.0
-
-    for t in range(0, 300, gap_s):
-        if t <= 60 and w.rng.random() < 0.9:
-            w.see(t, 0.0, 0.0)
-        if t > 60 and abs(along(t)) < 2000.0 and w.rng.random() < 0.9:
-            w.see(t, along(t), beside_m)
-    for t in range(0, 60, 5):
-        w.fix(t, 0.0, 0.0)
-    w.end(times=[float(t) for t in range(0, 300, gap_s)], clutter=0.0)
-    cars = []
-    for t, rows in Told.follow(w.made, range(80, 300, 20), radar).items():
-        [tag] = [row for row in rows if row.tag_id == "TAG"]
-        assert math.hypot(*Told.where(tag)) < 60.0, t
-        if 60.0 + 900.0 / speed < t < 60.0 + 4400.0 / speed:
-            others = [row for row in rows if not row.tag_id]
-            cars.append(bool(Told.near(others, along(t), beside_m, within=60.0 + 3.0 * speed)))
-    assert sum(cars) >= 0.5 * len(cars) > 0  # it has a track of its own
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_ships_that_swing_at_anchor_are_inside_their_ellipses(seed, World, Told):
     """They were taken for moored to a metre or two: sure, and tens of metres off."""
