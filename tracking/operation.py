@@ -58,6 +58,8 @@ from tracking.zones import Step
 STATIONS = (4, 21)
 #: A time that is put right by what its clock is off is right to about so much, one sigma, s: its way takes now more, now less.
 ABOUT_S = 1.0
+#: A second fix of a time that took so much longer to come in than the others may be of a clock that fell back, once in a while.
+FELL_NS, FELL_ONCE_NS, SAME_TIME = 3 * NS, 300 * NS, "same time"
 #: Of so many that were forgotten it is remembered where they were last.
 GONE_MOST = 4096
 _NOTHING: dict[str, Value] = {}
@@ -548,7 +550,7 @@ class OperationFold:
             s.fixers += (device,)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
         live.usual = usual(live, s.broadcast or s.klass == STATION)
-        before = self._before(live, fix, fmt, book.now_ns)
+        before, came_ns = self._before(live, fix, fmt, book.now_ns), s.contact_ns
         tracker.contact(live, device, book, reports=True)
         if device in state.facts:
             self._battery(live, device, book)
@@ -578,7 +580,7 @@ class OperationFold:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         spoken = state.deception.taken(s.track_id, m)
         doubted = state.clocks.may_be_behind(device)
-        if doubted and live.rival(m) is not None:
+        if live.rival(m) is not None and (doubted or _fell_back(s, m, came_ns, book.now_ns)):
             false = True  # its time is another's: where it is not known yet
         outcome = "refused" if held else "same" if false else tracker.measure(live, spoken, book, doubted=doubted)
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
@@ -818,6 +820,21 @@ class OperationFold:
                 if (doubt is None) != (track_id not in deception.belied):
                     deception.belies(live, doubt, time_ns, book)
                     self._shown(live, book)
+
+
+def _fell_back(s: TrackState, m: Measurement, came_ns: int, now_ns: int) -> bool:
+    """Whether a second fix of a time may be of a clock that just fell back by a few reports: the first such one took longer to
+    come in than the message before it, and nothing newer has come in since.
+    """
+    newest_ns = s.ring.newest_ns
+    first_ns = s.told.get(SAME_TIME)
+    if first_ns == newest_ns:
+        return True
+    longer = now_ns - m.time_ns >= came_ns - newest_ns + FELL_NS
+    if not longer or (first_ns is not None and newest_ns - first_ns < FELL_ONCE_NS):
+        return False
+    s.told[SAME_TIME] = newest_ns
+    return True
 
 
 def _no_attributes(live: LiveTrack) -> dict[str, Value]:

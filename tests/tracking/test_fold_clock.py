@@ -464,6 +464,28 @@ def test_a_clock_that_falls_back_by_whole_reports_is_no_second_device(every_s, b
     assert abs(HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] - 20.0 * t) < 50.0
 
 
+@pytest.mark.parametrize(("every_s", "back_s"), [(5, 5), (5, 10), (10, 10), (5, 15)])
+def test_a_clock_that_falls_back_by_a_report_or_two_is_no_second_device(every_s, back_s, journal):
+    """Its fixes of those times were two fixes of one device and time: a false `conflict`, each time."""
+    for seed in range(3):
+        j, rng = journal(restart=seed == 0), random.Random(seed)
+        j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+        for t in range(every_s, 1500, every_s):
+            j.say(t + rng.uniform(0.3, 1.5), fix("van", t - (back_s if t >= 900 else 0), 15.0 * t))
+        assert not j.happened("conflict")
+
+
+@pytest.mark.parametrize("late_s", [0.0, 3.0, 8.0])
+def test_two_devices_of_one_name_are_in_conflict(late_s, journal):
+    """The second one's messages take as long as the first's, or longer: told with its first or its second."""
+    j = journal(restart=True)
+    for t in range(10, 600, 10):
+        j.say(t + 1, fix("van", t, 15.0 * t))
+        if t >= 300:
+            j.say(t + 1.5 + late_s, fix("van", t, 15.0 * t, 5000.0))
+    assert j.happened("conflict")[0].start_ns <= T0 + 312 * NS
+
+
 @pytest.mark.parametrize(("every_s", "back_s"), [(10, 30), (10, 120), (10, 125), (60, 30), (60, 120)])
 def test_a_clock_that_falls_back_a_little_is_no_conflict(every_s, back_s, journal):
     """It was drawn so much too far on (450 m at 15 m/s and 30 s) for ever, and told of as `conflict`, `jumped` or nothing."""
