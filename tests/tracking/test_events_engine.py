@@ -329,6 +329,15 @@ def test_packed_anywhere_while_the_clock_is_ahead_of_the_fixes_it_goes_on_alike(
         assert told(every) == straight, every
 
 
+def test_who_is_heard_seldom_is_asked_once_at_each_time_however_often_it_was_heard(monkeypatch):
+    asked, real = [], Events._waited
+    monkeypatch.setattr(Events, "_waited", lambda self, *some: asked.append(1) or real(self, *some))
+    engine = Events(QUICK)
+    for name, time_s, *place in files.standing("v", SUEZ, T0, T0 + 4 * 86_400, step_s=700.0):
+        engine.fix(name, int(time_s * NS), *place)
+    assert len(asked) < 4 * 500 and len(engine._due) < 10
+
+
 def test_what_is_kept_does_not_grow_with_time():
     def size(days):
         rows = [

@@ -389,7 +389,10 @@ class Events:
         out: list[Told] = []
         self.now_ns = max(self.now_ns, time_ns)
         while self._due and self._due[0][0] < self.now_ns:
-            name = heapq.heappop(self._due)[1]
+            turn = heapq.heappop(self._due)
+            while self._due and self._due[0] == turn:  # entered again by another fix: once is enough, then and from then on
+                heapq.heappop(self._due)
+            name = turn[1]
             vessel = self._vessels.get(name)
             if vessel is None or vessel.now.last is None:
                 continue
