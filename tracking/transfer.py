@@ -26,7 +26,7 @@ from birddog.geo import DEGREE_M
 from birddog.units import NS
 from tracking import sharing
 from tracking.anchor import away_m
-from tracking.belied import NEAR_M
+from tracking.belied import NEAR_M, Doubt
 from tracking.crowd import Crowd, Rider
 from tracking.handed import HANDED, LIKELIER, MET_M, MET_MPS
 from tracking.measurement import Measurement
@@ -115,11 +115,9 @@ def over(
             continue
         if rider.track_id in before.belied and said.fix.time_ns <= before.t_ns:
             continue
-        if doubt.state == "settled" and tracks[rider.track_id].state.ring.times_ns[0] > doubt.since_ns - round(STOOD_S * NS):
-            continue  # it was asked, and where it was when they met is not remembered any more
         rest = [other for other in others if other is not rider and not sharing.shares(after, other.track_id)
                 and _near(other, said.fix, after.t_ns)]  # fmt: skip
-        to = _carrier(said.fix, doubt.since_ns, tracks[rider.track_id], [(tracks[one.track_id], one) for one in rest], model,
+        to = _carrier(said.fix, doubt, tracks[rider.track_id], [(tracks[one.track_id], one) for one in rest], model,
                       after.t_ns)  # fmt: skip
         if to is not None:
             found.append((rider.track_id, rest[to]))
@@ -127,14 +125,17 @@ def over(
 
 
 def _carrier(
-    fix: Measurement, since_ns: int, live: LiveTrack, others: list[tuple[LiveTrack, Rider]],
+    fix: Measurement, doubt: Doubt, live: LiveTrack, others: list[tuple[LiveTrack, Rider]],
     model: Callable[[LiveTrack], Model], now_ns: int,
 ) -> int | None:  # fmt: skip
     """Which of the others a fix is on; None: it is on none, or nobody can tell.
 
     Args:
-        since_ns: when looks first saw its track elsewhere; now_ns: the look: of later ones nothing is known.
+        doubt: of it; now_ns: the look: of later ones nothing is known.
     """
+    since_ns = doubt.since_ns
+    # it was asked, and where it was when they met is not remembered any more
+    forgotten = doubt.state == "settled" and live.state.ring.times_ns[0] > since_ns - round(STOOD_S * NS)
     own = _was_at(live, model, fix.time_ns - 1)
     if own is None:
         return None
@@ -159,7 +160,7 @@ def _carrier(
         if not times:
             continue
         here = any(_within(at, its.at(t)) for t in times)  # it stands where they met
-        if here and not _moved(fix, live, way, times, since_ns, at, _came(other, rider, times[0], now_ns)):
+        if here and (forgotten or not _moved(fix, live, way, times, since_ns, at, _came(other, rider, times[0], now_ns))):
             continue
         if here or not any(_within(fix, way.at(t)) for t in times):
             met.append((log, i))
