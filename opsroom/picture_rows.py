@@ -22,7 +22,7 @@ from tracking.budget import AlertBudget
 Row = TypeVar("Row", bound=msgspec.Struct)
 
 #: Fewer rows than this are rounded each by itself; of more so many at once, which a processor's cache holds.
-_FEW, _LOT = 60, 500
+_FEW, LOT = 60, 500
 #: What is nearer to the middle between two decimals is rounded by itself, and so is what is so large that its product with a
 #: power of ten is not exact to a ten thousandth.
 _MIDDLE, _LARGE = 0.4999, 1e11
@@ -120,8 +120,8 @@ def quantised_all(rows: Sequence[Row]) -> list[Row]:
     if len(rows) < _FEW:
         return [quantised(row) for row in rows]
     out: list[Row] = []
-    for at in range(0, len(rows), _LOT):
-        out += _lot_quantised(rows[at : at + _LOT])
+    for at in range(0, len(rows), LOT):
+        out += _lot_quantised(rows[at : at + LOT])
     return out
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,7 @@ import msgspec
 from birddog import __version__, lock
 from birddog.errors import BirddogError
 from birddog.model import Alert, Track, TrackPoint
-from opsroom.picture_rows import FlagRow, Refused, quantised, quantised_all
+from opsroom.picture_rows import LOT, FlagRow, Refused, quantised, quantised_all
 from opsroom.picture_view import TROUBLE, NotReady, PictureReader, line
 
 __all__ = [
@@ -261,11 +261,12 @@ class PictureWriter:
             self._do("COMMIT")
             self._held.clear()
 
-    def put_now(self, rows: Iterable[Track]) -> None:
+    def put_now(self, rows: Sequence[Track]) -> None:
         """Write the tracks as they are believed now, beside their rows, in place of those of before."""
         self._do("DELETE FROM now")
-        self._do_many("INSERT OR REPLACE INTO now SELECT id, revision, ? FROM track WHERE id = ?",
-                      [(_pack(row), row.track_id) for row in quantised_all(list(rows))])
+        for at in range(0, len(rows), LOT):
+            self._do_many("INSERT OR REPLACE INTO now SELECT id, revision, ? FROM track WHERE id = ?",
+                          [(_pack(row), row.track_id) for row in quantised_all(rows[at : at + LOT])])
 
     def _put_rows(self, changed: dict[tuple[str, str], tuple[int, Any] | None]) -> None:
         rows: dict[str, list[tuple[str, int, Any]]] = {}
@@ -275,9 +276,10 @@ class PictureWriter:
             else:
                 rows.setdefault(table, []).append((key, *held))
         for table, some in rows.items():
-            bodies = quantised_all([row for _, _, row in some])
-            many = [_values(key, revision, row) for (key, revision, _), row in zip(some, bodies, strict=True)]
-            self._do_many(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(many[0]))})", many)
+            for at in range(0, len(some), LOT):
+                bodies = quantised_all([row for _, _, row in some[at : at + LOT]])
+                many = [_values(key, revision, row) for (key, revision, _), row in zip(some[at:], bodies, strict=False)]
+                self._do_many(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(many[0]))})", many)
 
     def _put_points(self) -> None:
         """The points of the step; at once where each is another step of a trail, as nearly always."""
@@ -348,7 +350,6 @@ class PictureWriter:
             self.db.execute(sql, values)
         except TROUBLE as error:
             raise _failure(self.path, error) from error
-
 
     def _do_many(self, sql: str, many: list[tuple[Any, ...]]) -> None:
         try:

@@ -122,7 +122,7 @@ class OperationFold:
             some = [of[k] for of in rows]
             if tracker.log.shown:
                 some += [row for _, row in tracker.log.rows(tracker, time_ns)]
-            some = [row.lapsed(now_ns) if row.lapses_ns else row for row in some]
+            some = [row.lapsed(now_ns) if row.lapses_ns and min(row.lapses_ns) <= now_ns else row for row in some]
             out.append([row for row in some if row.status not in ("tentative", "deleted")])
         return out
 

@@ -936,7 +936,9 @@ class LiveTrack:
     ) -> list[Track]:
         """``row`` at one time after the other; of what is overdue many at once."""
         k, running = len(times_ns), self.running
-        if k > 1 and running is not None and self._as_it_runs and not running.sets_off and self.state.dated == SURE:
+        if k == 1:
+            return [self.row(times_ns[0], model, attributes, quiet_s)]
+        if running is not None and self._as_it_runs and not running.sets_off and self.state.dated == SURE:
             k = bisect.bisect_right(times_ns, running.updated_ns + quiet_s(self) * NS)
         out = [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[:k]]
         if k < len(times_ns) and running is not None:

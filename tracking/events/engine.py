@@ -631,12 +631,18 @@ class Events:
 
     def _heard(self, because: tuple[str, int], more: Iterable[Fix], less: Iterable[Fix]) -> list[Told]:
         """Fixes count for the gaps near by, or do no more: one that had been told is corrected where that changes it."""
+        if not self._silent:  # nothing was told that could change
+            for fix in more:
+                self._hearing.add(fix)
+            for fix in less:
+                self._hearing.add(fix, -1)
+            return []
         now_g, oldest, changed = self.now_ns // self.rules.grid_ns, self._horizon_g() - 1 - STEPS, set()
         for fixes, by in ((more, 1), (less, -1)):
             for fix in fixes:
                 self._hearing.add(fix, by)
                 g = fix[0] // self.rules.grid_ns
-                if g < now_g and self._silent:  # else no gap that began early enough has been told
+                if g < now_g:  # else no gap that began early enough has been told
                     begun = range(max(g - STEPS, oldest), g)  # before, nothing is changed any more
                     changed |= {(start, name) for start in begun for name in self._silent.get(start, ())}
         out: list[Told] = []
@@ -702,14 +708,15 @@ class Events:
             for one in kept:
                 one.over = tuple([key for key in one.over if key not in gone])
         oldest = self._horizon_g() - 1
-        # whether two that meet were seen apart before, and when two that part began to, is asked again with a late fix: what
-        # lies so long before is needed
-        before = oldest - int(max(self.rules.encounter.apart_s, self.rules.split.within_s) // self.rules.grid_s)
-        if vessel.samples and next(iter(vessel.samples)) < before:
-            for pair in list(self._of.get(name, ())):
-                self._forget_pair(pair, self._pairs[pair])
-        while vessel.samples and (first := next(iter(vessel.samples))) < before:
-            del vessel.samples[first]
+        if vessel.samples:
+            # whether two that meet were seen apart before, and when two that part began to, is asked again with a late fix:
+            # what lies so long before is needed
+            before = oldest - int(max(self.rules.encounter.apart_s, self.rules.split.within_s) // self.rules.grid_s)
+            if next(iter(vessel.samples)) < before:
+                for pair in list(self._of.get(name, ())):
+                    self._forget_pair(pair, self._pairs[pair])
+            while vessel.samples and (first := next(iter(vessel.samples))) < before:
+                del vessel.samples[first]
         if oldest >= self._forgotten_g + 6:
             self._forgotten_g = oldest
             self._cells.forget(oldest)
