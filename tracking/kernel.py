@@ -99,12 +99,14 @@ LASTING_S = 300.0
 #: are remembered.
 LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
 #: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
-#: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
-LASTING_M, LASTING_SHARE = 4.0, 0.7
+#: all of them are off (its square is exact: as compiled and as not, to the last bit).  Until it stood somewhere for a while it
+#: is taken to be this share of the class's variance.
+LASTING_M, LASTING_SHARE = 3.5, 0.5
 #: Of a receiver that states its sigma so many times that variance lasts, until its errors are seen not to: phones are off by
-#: 1 to 1.5 times what they state, and of all of those it holds .88 to .99.  What is seen where it stays counts against so many
-#: times of that.  Who says that it is off by DOUBTED_M, m, or more does not boast.
-DOUBT, DOUBTED_M, UNSAID_PRIOR = 1.5, 20.0, 2.0
+#: 1 to 1.5 times what they state (with 1.5, and more doubt of what is white, .99 and more of the situations were inside).
+#: What is seen where it stays counts against so many times of that.  Who says that it is off by DOUBTED_M, m, or more does
+#: not boast.
+DOUBT, DOUBTED_M, UNSAID_PRIOR = 1.25, 20.0, 2.0
 #: What it is believed to be off by beyond so many times the variance that it states is not understood (two sources that differ
 #: look like white errors), and lasts.
 UNKNOWN = 1.6
@@ -113,12 +115,13 @@ UNKNOWN = 1.6
 BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 9.0, 0.95
 #: Where its errors do not last no floor holds what is missing, and what is found is too little: a filter that is wider than the
 #: motion goes with each error, and residual² + P comes to 0.75 of R where P is 0.4 of it.
-BOASTS_WHITE = 1.2
+BOASTS_WHITE = 1.1
 #: ``step``: the share of a fix's variance that lasts for minutes: no number of fixes takes it away.
 LASTING = 1.0
 #: Of a receiver that states its sigma it is learnt whether its errors last (``whiter``).  Up to this mean all of the variance
-#: is taken to last (half of each error is the next fix's too), from this one on only so much; of white ones it is 1 - 1/e.
-WHITE_LEAST, WHITE_MOST, WHITE_FLOOR = 0.43, 0.6, 0.05
+#: is taken to last (where errors do it is .05 to .25), from this one on only so much; of white ones it is 1 - 1/e, of receivers
+#: that are believed to be a little worse than they are found as .48 to .56.
+WHITE_LEAST, WHITE_MOST, WHITE_FLOOR = 0.36, 0.5, 0.05
 #: The mean is of about so many fixes, and is taken to have begun with so many of errors that last.  Fixes further apart than
 #: this, s, say nothing of it.
 WHITE_MEMORY, WHITE_PRIOR, WHITE_S = 80.0, 2.0, 150.0
