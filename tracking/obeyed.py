@@ -21,6 +21,7 @@ class Decided(msgspec.Struct, frozen=True):
         state: the packed ``TrackState`` of what was merged into this one; of a split the packed ``Core`` before the ring as it
             was, where what the receiver had left in it was taken out.
         before: of a merge the packed filter and ring of this track before it, as a ``TrackState``.
+        at: of a split where its device stood among the identities, the sources and the fixers; -1: it did not.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Decided(msgspec.Struct, frozen=True):
     state: bytes = b""
     before: bytes = b""
     seen_ns: int = 0
+    at: tuple[int, ...] = ()
 
 
 def merged_keys(decided: list[Decided]) -> list[str]:

@@ -13,11 +13,12 @@ import msgspec
 from birddog.model import Decision, TrackStatus
 from birddog.units import iso_from_ns
 from tracking.book import Book
-from tracking.core import Core
+from tracking.core import Core, Model
 from tracking.dated import SURE
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided, merged_keys
 from tracking.ring import hook, unhook
+from tracking.step import left_to_rival
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker, read_apart
 
@@ -74,7 +75,7 @@ def split(
         return False, f"{device} has said nothing lately that could begin a track", None
     before = b""
     base = live.base
-    if read is None and base is not None and (alone := _without(base, device)) != base:
+    if read is None and base is not None and (alone := _without(base, device, tracker.model(live))) != base:
         before = msgspec.msgpack.encode(base)
         live.rebase(alone)
     key, called = _root(s, device), s.name or s.of or s.key
@@ -91,9 +92,10 @@ def split(
         live.restart(None, [msgspec.structs.replace(read, here=True)])
         s.reports, s.broadcast, s.dated, s.gap_s, s.lost, s.turns, s.stuck = False, False, SURE, 0.0, 0, None, None
         s.contact_ns = min(s.contact_ns, read.time_ns)
+    at = tuple(names.index(device) if device in names else -1 for names in (s.identities, s.sources, s.fixers))
     _not_named(s, [device])
     _over(s, book, ("two_places", "contradicted") if s.fixers and read_apart(s) else QUARRELS)
-    s.decided.append(Decided(number, "split", read, [state.key], [device], before))
+    s.decided.append(Decided(number, "split", read, [state.key], [device], before, at=at))
     _go_along(s, made.state, [device])
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, made)
@@ -125,7 +127,7 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     _move(tracker, theirs, live, back)
     _as_before(live, one)
     if (base := live.base) is not None and base.rival is not None and base.rival.device in one.devices:
-        live.rebase(_without(base, base.rival.device))
+        live.rebase(_without(base, base.rival.device, tracker.model(live)))
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, back)
     return True, f"{state.track_id} is a track of its own again", back
@@ -165,6 +167,7 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
         return False, "its own track is no more"
     tracker.catch_up(other, book)
     _take(live, other.state)
+    _put_back(live.state, one)
     _end(tracker, other, book)
     if one.keys[0] in merged_keys(live.state.decided):  # the receiver had been split off before, and merged into this one
         tracker.by_key[one.keys[0]] = live
@@ -176,7 +179,7 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
         live.state.past, live.state.gap_s = other.state.past, other.state.gap_s
         tracker.parted_again(live, reads[-1] if reads else one.m, book)
     elif one.state and base is not None:
-        live.rebase(_with(base, _CORES.decode(one.state), one.devices[0]))
+        live.rebase(_with(base, _CORES.decode(one.state), one.devices[0], tracker.model(live)))
     _go_along(other.state, live.state, one.devices)
     _give(tracker, theirs, live)
     _retold(tracker, theirs, book, live)
@@ -228,13 +231,17 @@ def _go_along(here: TrackState, there: TrackState, devices: list[str]) -> None:
     there.decided += theirs
 
 
-def _without(base: Core, device: str) -> Core:
+def _without(base: Core, device: str, model: Model) -> Core:
     """The filter before the ring of a track that a receiver leaves: how far it was from the others says nothing of them any
-    more, and a rival of its fixes alone goes with it, as do the fixes that were refused for it.
+    more, and a rival of its fixes alone goes with it, as do the fixes that were refused for it.  Where the track had followed
+    it, and another one had parted from it before the ring, that one's is all that there is: the track is there.
 
     Every fix that was refused since the rival's first is one of its ``hits``: they are the newest bits of ``recent``.
     """
+    parted = base.parted
     base, rival = msgspec.structs.replace(base, receivers=()), base.rival
+    if parted and base.device == device and rival is not None and rival.device != device:
+        return left_to_rival(base, model)
     if rival is None or rival.device != device:
         return base
     hits, recent, place = rival.hits, 0, 0
@@ -247,14 +254,14 @@ def _without(base: Core, device: str) -> Core:
                                    refused=max(0, base.refused - rival.hits))  # fmt: skip
 
 
-def _with(base: Core, before: Core, device: str) -> Core:
+def _with(base: Core, before: Core, device: str, model: Model) -> Core:
     """The filter before the ring of a track that a receiver comes back to.
 
     Args:
         before: as it was when the receiver left; where the ring went on since, its rival is what comes back of that.
     """
     rival = before.rival
-    if base == _without(before, device):
+    if base == _without(before, device, model):
         return before
     if rival is None or rival.device != device or base.rival is not None:
         return base
@@ -278,6 +285,18 @@ def _not_named(s: TrackState, devices: list[str]) -> None:
     """These devices are no more among those of a track."""
     s.identities, s.sources, s.fixers = (
         tuple([name for name in names if name not in devices]) for names in (s.identities, s.sources, s.fixers)
+    )
+
+
+def _put_back(s: TrackState, split: Decided) -> None:
+    """The receiver of a split stands among those of its track where it stood."""
+    [device] = split.devices
+    s.identities, s.sources, s.fixers = (
+        (*others[:k], device, *others[k:]) if k >= 0 else names
+        for names, others, k in (
+            (names, [name for name in names if name != device], k)
+            for names, k in zip((s.identities, s.sources, s.fixers), split.at, strict=True)
+        )
     )
 
 

@@ -511,6 +511,20 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     )  # fmt: skip
 
 
+def left_to_rival(core: Core, model: Model) -> Core:
+    """The Core of a track of which the receiver that it followed is gone, and had parted: it is where its rival's fixes say.
+
+    As of ``core``, so that what came after that goes on from it.
+    """
+    rival = core.rival
+    assert rival is not None, "it has parted"
+    m = Measurement(
+        rival.time_ns, rival.device, "fix", rival.lat_deg, rival.lon_deg, rival.r, 0.0, rival.r, stated=True,
+    )  # fmt: skip
+    refused = max(0, core.refused - rival.hits)
+    return replace(_moved(core, m, rival, model), time_ns=core.time_ns, hits=core.hits, refused=refused)
+
+
 def _stays_known(core: Core, m: Measurement) -> bool:
     """Whether a track that goes on at another place knows still how far its receivers are from the first one."""
     own = arms.of(core.receivers, core.device)

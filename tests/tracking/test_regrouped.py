@@ -281,6 +281,40 @@ def test_nothing_is_left_where_the_one_that_was_split_off_said_long_before(journ
         assert plain([row]) == plain([want]), "as if nothing had been decided"
 
 
+@pytest.mark.parametrize("later", [0, 100])
+def test_what_is_left_when_the_one_that_was_followed_is_split_off_is_where_its_own_receiver_says(journal, later):
+    """It had parted before the window: the row stayed where the one that left had been, 8 to 44 km away from the one receiver
+    that it still had, for up to 100 reports, and `parted` of one receiver was told (an auditor, by clicking)."""
+    said, whole = case(journal, ("a", "S"), ("b", "S")), case(journal, ("a", "S"), ("b", "S"))
+
+    def speak(one, t: int) -> None:
+        one.say(t, fix("a", t, 10.0 * t))
+        one.say(t + 4, fix("b", t + 4, 10.0 * min(t + 4, 60), 30.0))
+
+    for t in range(10, 1_010, 10):
+        for one in (said, whole):
+            speak(one, t)
+    [row] = said.now(1_005)
+    assert away_m(row, 10_050.0) < 40.0 and row.rival_device == "b"
+    said.add(1_006, decide("split", row.track_id, device="a"))
+    decision = said.seq
+    goods, tag = said.now(1_007)
+    assert (goods.track_id, goods.identities, goods.rival_hits) == (row.track_id, ("b",), 0)
+    assert away_m(goods, 600.0, 30.0) < 20.0 and away_m(tag, 10_070.0) < 40.0
+    for t in range(1_010, 1_010 + 10 * later, 10):
+        speak(said, t)
+        speak(whole, t)
+        goods, tag = said.now(t + 5)
+        assert away_m(goods, 600.0, 30.0) < 20.0 and goods.rival_hits == 0 and away_m(tag, 10.0 * (t + 5)) < 40.0
+    assert said.happened("parted")[-1].end_ns is not None and not said.happened("contradicted")
+    end = 1_010 + 10 * later
+    said.add(end, decide("undo", f"D{decision}"))
+    [row], [want] = said.now(end + 1), whole.now(end + 1)
+    assert (row.identities, row.sources) == (want.identities, want.sources)  # in their order
+    if not later:
+        assert plain([row]) == plain([want]), "as if nothing had been decided"
+
+
 @pytest.mark.parametrize("order", [
     "split false unsplit unfalse", "false split unfalse unsplit", "split false unfalse unsplit",
     "merge false unmerge unfalse", "false merge unfalse unmerge", "false merge unmerge unfalse",
