@@ -52,12 +52,13 @@ class AlertBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """``[alerts]``.
 
     Args:
-        false_per_shift: false alarms that a shift may have, all operations together; absent: each rule keeps its threshold.
+        false_per_shift: false alarms that a shift may have, all operations together, one in a thousand years at least; absent:
+            each rule keeps its threshold.
         shift_h: how long a shift is.
         cases: so many cases at once it is shared among, beside ``open``.
     """
 
-    false_per_shift: Annotated[float, msgspec.Meta(gt=0.0, le=1e6)] | None = None
+    false_per_shift: Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)] | None = None
     shift_h: Annotated[float, msgspec.Meta(gt=0.0, le=168.0)] = 8.0
     cases: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
 

@@ -68,7 +68,12 @@ def test_the_share_that_is_lost_is_learnt():
     assert lost_share(3, 1024) == lost_share(3, 2047), "with each message more nothing changes"
 
 
-@pytest.mark.parametrize("said", [{"false_per_shift": 0}, {"false_per_shift": -1}, {"shift_h": 0.0}, {"cases": 0}, {"x": 1}])
+NO_BUDGET = [
+    {"false_per_shift": 0}, {"false_per_shift": -1}, {"false_per_shift": 1e-306}, {"shift_h": 0.0}, {"cases": 0}, {"x": 1}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", NO_BUDGET)
 def test_a_budget_that_cannot_be_is_refused(said):
     with pytest.raises(UsageError, match="alerts"):
         presets_from({"alerts": said})
