@@ -30,6 +30,8 @@ TOGETHER_M = 50.0
 #: So many times as far apart as before, and it is a lever arm; so often in a row not, and they go different ways; more often is
 #: no more: what has come back goes along again as soon.
 STEADY, BROKEN, BREAKS = 3, 2, 4
+#: What is so often as far apart, known as well as this, m, and neither seen to be nearer than together nor further, is apart.
+DECIDED, NARROW_M = 8, 20.0
 #: A distance may be off by so many sigmas and by this share of it (a train in a bend is shorter across) and be the same; while
 #: it is learnt by less: what goes away from it would seem to be a longer train each time.
 SIGMAS, BEND, LEARNING = 4.0, 0.3, 0.1
@@ -320,10 +322,13 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
         away_m = new.away_m + (away_m - new.away_m) * (1.0 / count if new.has_arm else share)
         apart_m, sure_m = math.hypot(e, n), 2.0 * math.sqrt(var)
         breaks = 0 if new.has_arm else max(0, new.breaks - 1)
+        least_m = TOGETHER_M + sure_m
+        if count >= DECIDED and sure_m <= NARROW_M:  # steadily just there, and never seen to be nearer
+            least_m = TOGETHER_M - sure_m
         return msgspec.structs.replace(
             new, e=e, n=n, var=var, course=course, away_m=away_m, count=count, breaks=breaks,
             met=new.met or (not new.has_arm and apart_m < TOGETHER_M - sure_m),
-            has_arm=not new.met and (new.has_arm or (count >= STEADY and breaks == 0 and apart_m > TOGETHER_M + sure_m)),
+            has_arm=not new.met and (new.has_arm or (count >= STEADY and breaks == 0 and apart_m > least_m)),
         )  # fmt: skip
     breaks = min(new.breaks + (new.count > 0), BREAKS)
     if not new.has_arm:

@@ -112,6 +112,14 @@ def test_tags_a_hundred_metres_apart_that_report_each_half_minute_have_an_arm(jo
     assert not train.told.events(*CALLS) and len(train.told.happened("beside")) == 1 and train.share > 0.9
 
 
+@pytest.mark.parametrize(("length", "seed"), [(42.0, 0), (50.0, 1), (50.0, 2), (58.0, 3)])
+def test_what_is_just_as_far_apart_as_what_is_together_has_an_arm(journal, length, seed):
+    """Neither nearer nor further than 50 m for certain, nothing was learnt for an hour: the speed shown was .4 to 27 m/s."""
+    train = Train(journal(), length=length, every=10, speed=18.0, seconds=1200, seed=seed)
+    speeds = sorted(train.speeds)
+    assert not train.told.events(*CALLS) and len(train.told.happened("beside")) == 1 and train.share > 0.9
+    assert speeds[int(0.95 * len(speeds))] < 4.0
+
 
 @pytest.mark.parametrize(("length", "every", "speed", "how"), [
     (300.0, 10, 20.0, {}), (300.0, 10, 20.0, {"stated": True}), (100.0, 10, 20.0, {}), (600.0, 10, 40.0, {}),
