@@ -10,7 +10,7 @@ import msgspec
 
 from tracking import kernel
 from tracking.engine import State
-from tracking.kernel import NOISE_PRIOR, SIGMA_FLOOR_M, VELOCITY_LEAST_MPS, VELOCITY_SHARE, found_of, mean_of
+from tracking.kernel import NOISE_PRIOR, SIGMA_FLOOR_M, VELOCITY_LEAST_MPS, VELOCITY_SHARE, found_of, mean_of, not_of_the_way
 from tracking.measurement import Measurement
 from tracking.motion import Position, Velocity
 from tracking.presets import ClassPreset
@@ -62,12 +62,14 @@ def believed(noise: DeviceNoises, m: Measurement, share: float, *, textbook: boo
 
 
 def learnt(
-    noise: DeviceNoises, x: State, z: Position, v: Velocity | None, m: Measurement, said: float | None, preset: ClassPreset
-) -> DeviceNoises:
+    noise: DeviceNoises, x: State, z: Position, v: Velocity | None, m: Measurement, said: float | None, preset: ClassPreset,
+    before: tuple[float, float] | None = None,
+) -> DeviceNoises:  # fmt: skip
     """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis.
 
     Args:
         said: the variance that it states, else its class's.
+        before: the residual of the fix before, of one that states its variance, where that was just before.
     """
     at = 0
     while at < len(noise) and noise[at].device != m.device:
@@ -78,7 +80,10 @@ def learnt(
     base = max(preset.sigma_m, SIGMA_FLOOR_M) ** 2
     old = noise[at] if at < len(noise) else DeviceNoise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
     count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
-    count, r = found_of(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, said)
+    found = ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0
+    if before is not None:
+        found = not_of_the_way(found, z[0] - x[0], z[1] - x[2], *before, x[4] + x[11], said, x[1] * x[1] + x[3] * x[3])
+    count, r = found_of(count, r, found, said)
     r = max(r, SIGMA_FLOOR_M**2)
     if v is not None:
         count_v, r_v = mean_of(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)

@@ -35,6 +35,7 @@ from tracking.core import RIVAL_S, Core, Model, Place, Rival, White
 from tracking.engine import State
 from tracking.kernel import (
     ALONE_S,
+    DIFFERS_S,
     FALSE,
     FALSE_SCALE_M,
     LASTING,
@@ -373,7 +374,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             fits = False
         if fits:
             fit = _outweighed(core, m, z, v, dt_s, fit, motion) or fit
-            noise = learnt(core.noise, fit.x, z, v, m, said, preset)
+            near = m.stated and m.device == core.device and 0 < m.time_ns - core.updated_ns <= DIFFERS_S * NS
+            noise = learnt(core.noise, fit.x, z, v, m, said, preset, core.white[2:] if near else None)
             v = v if v is not None and fit.nis_v <= v[3] else None
             return _settled(core, fit.bank, fit.x, m, noise, base, z, v, said if motion.engine is None else 0.0), "used", nis
     return _refused(core, m, model, nis)

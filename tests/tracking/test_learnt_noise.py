@@ -293,3 +293,25 @@ def test_what_is_learnt_of_lasting_errors_is_bounded():
         white, white_n = kernel.whiter(white, white_n, 1e6, 0.0, -1e6, 0.0, 0.2, 25.0)
     assert white == pytest.approx(white_n) and white_n == pytest.approx(kernel.WHITE_MEMORY)
     assert kernel.whiter(3.0, 5.0, 1.0, 1.0, 2.0, 2.0, 0.99, 25.0) == (3.0, 5.0), "a fix with all the weight says nothing"
+
+
+@pytest.mark.parametrize(("radius", "every"), [(60.0, 1), (90.0, 1), (90.0, 2)])
+def test_a_turn_is_not_read_as_the_noise_of_the_receiver(radius, every):
+    """A launch of 23 m/s that turns at .6 to .9 g and states no speed: residuals that turned slowly were believed to be noise,
+    sigma 9.9 for 3.3, so that the filter lagged, and so on: 12 to 30 m off fixes of 3 m that are a second or two old."""
+    vessel, rng, core, off = model("vessel"), random.Random(3), None, []
+    e = n = heading = 0.0
+    for t in range(400):
+        speed = 0.0 if t < 60 else min(23.0, 0.8 * (t - 60))
+        if t % every == 0:
+            lat, lon = FRAME.geodetic(e + rng.gauss(0.0, 3.0), n + rng.gauss(0.0, 3.0))
+            m = Measurement(10**18 + t * NS, "a", "fix", lat, lon, 10.9, 0.0, 10.9, stated=True)
+            core = advance(core, m, vessel)[0]
+            lat, lon, _ = placed(core, core.x)
+            at = FRAME.en(lat_deg=lat, lon_deg=lon)
+            off.append(math.hypot(at[0] - e, at[1] - n))
+        for _ in range(10):
+            heading += speed / radius / 10.0 if t > 90 else 0.0
+            e, n = e + speed * math.sin(heading) / 10.0, n + speed * math.cos(heading) / 10.0
+    assert math.sqrt(core.noise[0].r) < 7.0
+    assert sorted(off[200 // every :])[100 // every] < (7.0 if every == 1 else 12.0)
