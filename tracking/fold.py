@@ -424,9 +424,8 @@ class Fold:
     def _before_attached(self, device: str, time_ns: int, book: Book) -> None:
         """A fix is its device's own where that was attached since, as its times have it; its case waits for it."""
         if device in self._directory.attachments:
-            on = self._directory.attachment(device, book.now_ns)
-            if on is not None and time_ns < on.from_ns:
-                self._of(on.operation).before_attached(device, time_ns, book)
+            for fold in self._folds.values():
+                fold.before_attached(device, time_ns, book)
 
     def _mistimed(self, fix: Fix, body: FrameBody | RefusalBody, book: Book) -> None:
         """A fix that was refused for its clock alone, as the reject of its device has it."""

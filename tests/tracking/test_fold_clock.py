@@ -369,7 +369,7 @@ def test_a_clock_that_is_seconds_behind_is_held(every_s, off_s, from_s, journal)
 
 
 @pytest.mark.parametrize("every_s", [10, 60])
-@pytest.mark.parametrize(("ahead_s", "way_s", "least"), [(2, (0.5, 2.0), 0.85), (5, (0.5, 2.0), 0.85), (5, (2.0, 8.0), 0.65),
+@pytest.mark.parametrize(("ahead_s", "way_s", "least"), [(2, (0.5, 2.0), 0.85), (5, (0.5, 2.0), 0.85), (5, (2.0, 8.0), 0.6),
                                                          (8, (2.0, 8.0), 0.85), (12, (2.0, 8.0), 0.85)])  # fmt: skip
 def test_a_clock_that_is_ahead_is_held_however_long_its_way_is(ahead_s, way_s, least, every_s, journal):
     """Ahead by 2 s with quick messages .63 to .79 inside, by 5 and 8 s with messages that take 2 to 8 s .14 to .62."""
