@@ -109,13 +109,13 @@ class Awaited(msgspec.Struct):
         waiting.event = _told(device, waiting, book.now_ns, operation, track_ids_of, book)
 
     def before(
-        self, device: str, behind_ns: int, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
+        self, device: str, time_ns: int, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
     ) -> None:  # fmt: skip
         """What it says is dated before it was attached: it was kept, or its clock is behind."""
         waiting = self.of.get(device)
-        if waiting is None:
+        if waiting is None or time_ns >= waiting.since_ns:
             return
-        new, waiting.before_s = not waiting.before_s, behind_ns / NS
+        new, waiting.before_s = not waiting.before_s, (book.now_ns - time_ns) / NS
         if new and waiting.event is not None and not waiting.refused:
             book.end(waiting.event, book.now_ns)
             waiting.event = _told(device, waiting, book.now_ns, operation, track_ids_of, book)

@@ -758,9 +758,7 @@ class OperationFold:
 
     def before_attached(self, device: str, time_ns: int, book: Book) -> None:
         """What a device says is dated before it was attached here: whoever waits for it is told that it is heard."""
-        waiting = self._state.awaited.of.get(device)
-        if waiting is not None and time_ns < waiting.since_ns:
-            self._state.awaited.before(device, book.now_ns - time_ns, self.operation, self._track_ids, book)
+        self._state.awaited.before(device, time_ns, self.operation, self._track_ids, book)
 
     def not_admitted(self, device: str, why: str, book: Book) -> None:
         """The door refused a message for want of a warrant: whoever waits for the device is told that, and no more."""

@@ -15,13 +15,14 @@ import math
 import msgspec
 
 from birddog.model import Track
+from birddog.units import CHI2_95_2D
 from tracking.core import Way
 from tracking.engine import State
 from tracking.kernel import going, reach_m
 from tracking.onward import GOES_S, any_way, holding
 
 #: Nothing is further away than half the way round the Earth, m: the variance with a 95 % ellipse of that.
-FARTHEST_M2 = 20_003_931.0**2 / 5.991464547107979
+FARTHEST_M2 = 20_003_931.0**2 / CHI2_95_2D
 
 
 def on_earth(row: Track) -> Track:

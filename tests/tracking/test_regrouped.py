@@ -248,18 +248,24 @@ def test_a_receiver_that_parted_goes_its_own_way_and_comes_back(journal):
     assert plain([row]) == plain(whole.now(142))
 
 
+def speak(one, t: int) -> None:
+    """One receiver goes on, the other stands from the first minute on."""
+    one.say(t, fix("a", t, 10.0 * t))
+    one.say(t + 4, fix("b", t + 4, 10.0 * min(t + 4, 60), 30.0))
+
+
+def long_parted(journal):
+    """Two receivers of one shipment that parted before the window of late data."""
+    one = case(journal, ("a", "S"), ("b", "S"))
+    for t in range(10, 1_010, 10):
+        speak(one, t)
+    return one
+
+
 @pytest.mark.parametrize("later", [0, 100])
 def test_nothing_is_left_where_the_one_that_was_split_off_said_long_before(journal, later):
     """Its refused fixes that are older than the window had left a rival with the track: a second symbol where nothing is."""
-    said, whole = case(journal, ("a", "S"), ("b", "S")), case(journal, ("a", "S"), ("b", "S"))
-
-    def speak(one, t: int) -> None:
-        one.say(t, fix("a", t, 10.0 * t))
-        one.say(t + 4, fix("b", t + 4, 10.0 * min(t + 4, 60), 30.0))
-
-    for t in range(10, 1_010, 10):
-        for one in (said, whole):
-            speak(one, t)
+    said, whole = long_parted(journal), long_parted(journal)
     [row] = said.now(1_005)
     assert row.rival_device == "b" and row.rival_hits > 70 and row.refused > 70
     said.add(1_006, decide("split", row.track_id, device="b"))
@@ -285,15 +291,7 @@ def test_nothing_is_left_where_the_one_that_was_split_off_said_long_before(journ
 def test_what_is_left_when_the_one_that_was_followed_is_split_off_is_where_its_own_receiver_says(journal, later):
     """It had parted before the window: the row stayed where the one that left had been, 8 to 44 km away from the one receiver
     that it still had, for up to 100 reports, and `parted` of one receiver was told (an auditor, by clicking)."""
-    said, whole = case(journal, ("a", "S"), ("b", "S")), case(journal, ("a", "S"), ("b", "S"))
-
-    def speak(one, t: int) -> None:
-        one.say(t, fix("a", t, 10.0 * t))
-        one.say(t + 4, fix("b", t + 4, 10.0 * min(t + 4, 60), 30.0))
-
-    for t in range(10, 1_010, 10):
-        for one in (said, whole):
-            speak(one, t)
+    said, whole = long_parted(journal), long_parted(journal)
     [row] = said.now(1_005)
     assert away_m(row, 10_050.0) < 40.0 and row.rival_device == "b"
     said.add(1_006, decide("split", row.track_id, device="a"))

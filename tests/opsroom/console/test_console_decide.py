@@ -223,11 +223,7 @@ def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watc
     page.wait_for_selector("#who:not([open])", state="attached")
     assert stage.decisions == []
     page.click('[data-track-id="T2"]')
-    page.click("#detail-here")
-    page.wait_for_selector("#who[open]")
-    page.fill("#who-name", "anna")
-    page.keyboard.press("Enter")
-    page.wait_for_function("() => document.getElementById('say-soon').textContent.startsWith('Decided')")
+    it_is_there(page)
     decided = f"D{stage.seq}"
     stage.publish(told(1, decided, "anna: it is where phone said"))
     page.click(f'[data-decision="{decided}"]')
@@ -255,11 +251,7 @@ def test_the_map_goes_where_the_decision_moved_what_is_selected_and_only_for_who
     assert "or 54 km away" in page.inner_text('[data-track-id="T2"]')  # not a place that looks sure
     assert "now 54 km apart" in page.inner_text('[data-alert-id="A1"]')  # the words are as old as the alert
     page.wait_for_function("() => !birddog.chart.map.isMoving()")
-    page.click("#detail-here")
-    page.wait_for_selector("#who[open]")
-    page.fill("#who-name", "anna")
-    page.keyboard.press("Enter")
-    page.wait_for_function("() => document.getElementById('say-soon').textContent.startsWith('Decided')")
+    it_is_there(page)
     decided, there = f"D{stage.seq}", {"lat_deg": 52.4, "lon_deg": 4.4}
     sees = "([lon, lat]) => birddog.chart.sees({ lon_deg: lon, lat_deg: lat })"
     assert not page.evaluate(sees, [4.4, 52.4])
@@ -271,6 +263,15 @@ def test_the_map_goes_where_the_decision_moved_what_is_selected_and_only_for_who
     page.wait_for_selector("#detail-decisions li:has-text('D90')", state="attached")
     assert page.evaluate(sees, [4.4, 52.4])
     seen.clean()
+
+
+def it_is_there(page) -> None:
+    """Anna decides that the selected track is at its second place."""
+    page.click("#detail-here")
+    page.wait_for_selector("#who[open]")
+    page.fill("#who-name", "anna")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.getElementById('say-soon').textContent.startsWith('Decided')")
 
 
 def told(number: int, about: str, text: str, kind: str = "decided") -> Event:
