@@ -50,6 +50,9 @@ FRESH_S = 600.0
 FORGOTTEN_S, HELD_S = 7200.0, 1800.0
 #: One sigma of the acceleration of what goes by road, rail or water, m/s²; under this speed it has no course, m/s.
 ACCELERATION_MPS2, UNDER_WAY_MPS = 0.3, 3.0
+#: What two receivers state beyond this, m² per axis, may last: no number of fixes that agree takes it away, and makes an arm of
+#: a cell that is 90 m off.
+ROUGH_R = 450.0
 #: The errors of two receivers that last, m², and how far their clocks differ, s, one sigma.
 LASTING_R, CLOCK_S = 32.0, 0.5
 #: The first one is heard as long as no more than so many times its last interval has passed, which is at least this, s.
@@ -278,7 +281,7 @@ def _apart(lead: Receiver, new: Receiver, ve_mps: float, vn_mps: float) -> Recei
     if not new.has_arm and not new.met and lead.slack_s > 0.0 and math.sqrt(r0) > WAITS_M:
         return new
     e, n = _offset(lead.lat_deg, lead.lon_deg, new.lat_deg, new.lon_deg)
-    return _asked(new, e - e0, n - n0, r0, (lead.ve_mps, lead.vn_mps), (ve_mps, vn_mps))
+    return _asked(new, e - e0, n - n0, r0, (lead.ve_mps, lead.vn_mps), (ve_mps, vn_mps), lead.r)
 
 
 def _apart_since(old: Receiver, lead: Receiver, one: Receiver, ve_mps: float, vn_mps: float) -> Receiver:
@@ -291,14 +294,16 @@ def _apart_since(old: Receiver, lead: Receiver, one: Receiver, ve_mps: float, vn
     slack_m = ACCELERATION_MPS2 * s * (whole_s - s) / 2.0
     went = (e1 / whole_s, n1 / whole_s)
     r = max(old.r, lead.r) + slack_m * slack_m
-    return _asked(one, e - e1 * s / whole_s, n - n1 * s / whole_s, r, went, (ve_mps, vn_mps))
+    return _asked(one, e - e1 * s / whole_s, n - n1 * s / whole_s, r, went, (ve_mps, vn_mps), max(old.r, lead.r))
 
 
-def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float], goes: tuple[float, float]) -> Receiver:
+def _asked(
+    new: Receiver, e: float, n: float, r: float, went: tuple[float, float], goes: tuple[float, float], lead_r: float
+) -> Receiver:
     """A receiver that is (e, n) from the first one.
 
     Args:
-        r: the variance per axis of where the first one was; went: its velocity.
+        r: the variance per axis of where the first one was; went: its velocity; lead_r: of its fixes alone.
         goes: that of the track, which is the better one where the arm is known.
     """
     sigma_m = math.sqrt(r + new.r + LASTING_R + (went[0] ** 2 + went[1] ** 2) * CLOCK_S**2)
@@ -320,7 +325,7 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
         share = max(new.var / (new.var + var), 0.3)  # the better known one counts more, and an older one less
         e, n, var = old_e + share * (e - old_e), old_n + share * (n - old_n), (1.0 - share) ** 2 * new.var + share * share * var
         away_m = new.away_m + (away_m - new.away_m) * (1.0 / count if new.has_arm else share)
-        apart_m, sure_m = math.hypot(e, n), 2.0 * math.sqrt(var)
+        apart_m, sure_m = math.hypot(e, n), 2.0 * math.sqrt(var + max(0.0, lead_r + new.r - ROUGH_R))
         breaks = 0 if new.has_arm else max(0, new.breaks - 1)
         least_m = TOGETHER_M + sure_m
         if count >= DECIDED and sure_m <= NARROW_M:  # steadily just there, and never seen to be nearer

@@ -40,6 +40,7 @@ class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
         device: whose fixes it is made of; "" of several devices'.
         hits: fixes in a row that agree.
         doubted: it is what a receiver says that is belied: never between the two, and nothing that takes over.
+        denied: a used fix of another receiver says since that the shipment is not there.
     """
 
     time_ns: int
@@ -53,6 +54,7 @@ class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
     device: str
     hits: int = 1
     doubted: bool = False
+    denied: bool = False
 
 
 class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -122,8 +124,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def parted(self) -> bool:
         """Whether one device of the shipment goes one way and another one another."""
         rival = self.rival
-        return (rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
-                and not self.beside)  # fmt: skip
+        return rival is not None and rival.device != "" and rival.hits > 1 and rival.denied and not self.beside
 
     @property
     def beside(self) -> bool:

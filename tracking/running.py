@@ -19,7 +19,7 @@ import numpy as np
 from birddog.units import NS
 from tracking.arms import Receivers
 from tracking.bank import coarse
-from tracking.core import RIVAL_S, Core, Model, Place, Rival, Way
+from tracking.core import Core, Model, Place, Rival, Way
 from tracking.kept import kept, packed
 from tracking.kernel import (
     ANCHOR,
@@ -52,6 +52,7 @@ from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
 from tracking.measurement import Measurement, Origin
 from tracking.motion import Bank
 from tracking.ring import WAS_USED, Ring
+from tracking.rivals import outlived
 from tracking.sides import Sides
 
 _STATE, _FILTER, _SIX, _TWELVE = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("12d")
@@ -338,8 +339,8 @@ class Running:
         if self.recent:
             self.recent = self.recent << 1 & 0xFF
         rival = self.rival
-        if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
-            self.rival = None
+        if rival is not None:
+            self.rival = outlived(rival, m, decides=True)
         told: Told = _TOLD.unpack_from(row, self._says)
         if into is not None:
             kind = device, _FIX, m.r_v, stated, False, False

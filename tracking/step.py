@@ -28,10 +28,10 @@ from birddog.geo import distance_m
 from birddog.units import NS
 from tracking import arms, dwell, onward, reach, setoff
 from tracking import engine as scalar_engine
-from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
+from tracking.anchor import REANCHOR_M, frame, near_en, turn
 from tracking.arms import Receiver
 from tracking.bank import NEW_V
-from tracking.core import RIVAL_S, Core, Model, Place, Rival, White
+from tracking.core import Core, Model, Place, Rival, White
 from tracking.engine import State
 from tracking.kernel import (
     ALONE_S,
@@ -64,6 +64,7 @@ from tracking.motion import (
     shifted,
     stepped,
 )
+from tracking.rivals import AGREES_NIS, in_frame, outlived
 from tracking.running import Running, runs
 from tracking.sides import after as sides_after
 
@@ -72,7 +73,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: ``beside``: it moves nothing: it is where its receiver's arm has it, while the first receiver is heard; or it is where the
-#: track is, and its receiver is not believed yet; or its receiver hangs (``hung``).
+#: track is, and its receiver is not believed yet; or its receiver hangs (``hung``); or it is too rough to tell anything.
 Verdict = Literal["began", "used", "refused", "moved", "beside"]
 
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
@@ -88,12 +89,12 @@ TURN_MPS, TURN_S = 3.0, 600.0
 #: One sigma per axis of the speed, m/s, of what sets off; a lasting stop of the bank's ends once in so many seconds; what was
 #: seen to set off goes on.
 OFF_MPS, LEAVES_S, GOES_ON = 25.0, 7200.0, 0.9
-#: A doubted fix with a NIS of no more about the track is where the track is (2 degrees of freedom, 0.99).
-AGREES_NIS = 9.21
 #: A fix brings a leap with it that leaves more than this times the speed, and so many m/s.
 LEAP, LEAP_MPS = 2.0, 20.0
 #: What stands starts no faster, m/s²; nearer than this, m, a fix and a sighting may be two places of one thing.
 STARTS_MPS2, STARTS_M = 4.0, 30.0
+#: A fix that states this, m, one sigma, and more, and would move the place by less than this share of what it is off by.
+ROUGH_M, ROUGH_GAIN = 50.0, 0.01
 #: Nothing is known of how long a receiver's errors last.
 NO_WHITE = (0.0, 0.0, 0.0, 0.0)
 
@@ -283,12 +284,13 @@ def _anew(core: Core, m: Measurement, model: Model) -> Core:
     """
     lead, core = core.receivers[0], replace(core, receivers=arms.settled(core.receivers))
     m = replace(m, ve_mps=lead.ve_mps, vn_mps=lead.vn_mps, r_v=max(1.0, 4.0 * lead.r_v))
-    seen = _in_frame(core, m)
+    seen = in_frame(core, m)
     if seen is None:
         return core
     fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
     (e, n), core = seen[0][:2], replace(core, sides=None, rival=None, recent=0)
     x = (e, fit.x[1], n, *fit.x[3:])
+    core = core if core.rival is None else replace(core, rival=outlived(core.rival, m, decides=_decides(core, m)))
     return _settled(core, shifted(fit.bank, -e, -n, 1.0, 0.0), x, m, core.noise, None)
 
 
@@ -335,12 +337,16 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         if lever is not None and arms.is_heard(core.receivers, m.time_ns):
             rival = core.rival if core.rival is not None and core.rival.device != m.device else None
             return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
+    if lever is None and _says_nothing(core, m, model):
+        rival = None if core.rival is None else outlived(core.rival, m, decides=True)
+        return replace(core, time_ns=m.time_ns, rival=rival, run=0, recent=core.recent << 1 & 0xFF), "beside", 0.0
     usual = None if lever is not None else followed(core, m, model)
     if usual is not None:
         return usual[0], "used", usual[1]
+    rival = core.rival if core.rival is None else outlived(core.rival, m, decides=_decides(core, m))
     said, says = (m.r_ee + m.r_nn) / 2.0 if base is not None and m.stated else base, max(m.r_ee, m.r_nn)
     m = m if base is None else believed(core.noise, m, _share(core, m), textbook=motion.engine is not None)
-    seen, nis = _in_frame(core, m), math.inf
+    seen, nis = in_frame(core, m), math.inf
     if seen is not None:
         z, v = seen
         if m.origin == "fix":
@@ -377,8 +383,24 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             near = m.stated and m.device == core.device and 0 < m.time_ns - core.updated_ns <= DIFFERS_S * NS
             noise = learnt(core.noise, fit.x, z, v, m, said, preset, core.white[2:] if near else None)
             v = v if v is not None and fit.nis_v <= v[3] else None
+            core = core if core.rival is rival else replace(core, rival=rival)
             return _settled(core, fit.bank, fit.x, m, noise, base, z, v, said if motion.engine is None else 0.0), "used", nis
     return _refused(core, m, model, nis)
+
+
+def _says_nothing(core: Core, m: Measurement, model: Model) -> bool:
+    """Whether a fix of another receiver than the one that is followed is so rough that it tells nothing of what is known.
+
+    Nobody saw since then that the thing stands: it may have set off when it was last seen, not when a cell of 2 km had it.
+    """
+    r = m.r_ee + m.r_nn
+    if m.origin != "fix" or m.device == core.device or r < 2.0 * ROUGH_M * ROUGH_M or model.motion.engine is not None:
+        return False
+    seen = in_frame(core, m)
+    if seen is None:
+        return False
+    x = moments(_bank(core, model.motion), max(0, m.time_ns - core.updated_ns) / NS, model.motion)
+    return x[4] + x[11] <= ROUGH_GAIN * r and scalar_engine.innovation(x, *seen[0])[0] <= AGREES_NIS
 
 
 def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Place] | None:
@@ -424,7 +446,7 @@ def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core
     if not decides:
         return core, "refused", nis
     rival = _rival(core, m)
-    if core.fix_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s and not _yields(core, rival):
+    if rival.denied and rival.device and gap_s < model.presets.reinit_s and not _yields(core, rival):
         return replace(core, rival=rival), "refused", nis
     # of a track of one or two fixes it is as likely that those were false; what anonymous evidence moved is moved back sooner
     if rival.hits >= min(model.presets.reinit_count, core.hits + 1, 2 if core.lent else core.hits + 1):
@@ -443,7 +465,7 @@ def _yields(core: Core, rival: Rival) -> bool:
 
 def _doubted(core: Core, m: Measurement, model: Model) -> tuple[Core, Verdict, float]:
     """A fix of a receiver that the looks belie: it moves nothing; where it is not where the track is, it is the rival's."""
-    seen, nis = _in_frame(core, m), math.inf
+    seen, nis = in_frame(core, m), math.inf
     if seen is not None:
         dt_s = max(0, m.time_ns - core.updated_ns) / NS
         # about the whole mixture: one of its motions, of what takes off, is always there
@@ -465,7 +487,7 @@ def _doubted(core: Core, m: Measurement, model: Model) -> tuple[Core, Verdict, f
 def _rival(core: Core, m: Measurement) -> Rival:
     """The rival after one more refused fix: the old one with it, or a new one where they do not agree."""
     motion, old = any_motion(), core.rival
-    seen = None if old is None else _in_frame(old, m)
+    seen = None if old is None else in_frame(old, m)
     if old is not None and seen is not None:
         z, v = seen
         dt_s = max(0, m.time_ns - old.time_ns) / NS
@@ -475,7 +497,7 @@ def _rival(core: Core, m: Measurement) -> Rival:
             one_side = m.device == old.device or (m.origin == "fix" and core.device not in (m.device, old.device))
             device = old.device if one_side else ""
             return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, fit.bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
-                         old.begun_ns, device, old.hits + 1)  # fmt: skip
+                         old.begun_ns, device, old.hits + 1, denied=old.denied)  # fmt: skip
     bank = _fresh(m, motion, RIVAL_SPEED_MPS).bank
     # a read is by a reader that stands somewhere, no receiver that travels with the goods
     device = m.device if m.origin == "fix" else ""
@@ -548,27 +570,13 @@ def weighed(core: Core, m: Measurement, model: Model) -> Weighed | None:
     """What a measurement is worth to a filter, to be read by people; None where it lies too far away to be asked."""
     base = class_variance(m, model.preset)
     m = m if base is None else believed(core.noise, m, _share(core, m), textbook=model.motion.engine is not None)
-    seen = _in_frame(core, m)
+    seen = in_frame(core, m)
     if seen is None:
         return None
     z, dt_s, bank = seen[0], max(0, m.time_ns - core.updated_ns) / NS, _bank(core, model.motion)
     x = moments(bank, dt_s, model.motion)
     log = stepped(bank, dt_s, model.motion, z).log
     return Weighed(log, _outlier_log(x, z), x, scalar_engine.innovation(x, *z)[0])
-
-
-def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | None] | None:
-    """What is measured in the frame of a Core or Rival; a velocity is believed whatever its NIS."""
-    en = near_en(core.lat0_deg, core.lon0_deg, m.lat_deg, m.lon_deg)
-    if en is None:
-        return None
-    ve, vn = m.ve_mps, m.vn_mps
-    moving = ve is not None and vn is not None and (ve or vn)
-    if not moving and m.r_en == 0.0 and m.r_ee == m.r_nn:  # the same in any axes
-        return (*en, m.r_ee, 0.0, m.r_nn), None if ve is None else (0.0, 0.0, m.r_v, math.inf)
-    c, s = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
-    z = (*en, *rotated(m.r_ee, m.r_en, m.r_nn, c, s))
-    return z, None if ve is None or vn is None else (c * ve + s * vn, -s * ve + c * vn, m.r_v, math.inf)
 
 
 def _white(core: Core, x: State, z: Position | None, m: Measurement, gain: float, dt_s: float) -> White:
@@ -633,15 +641,10 @@ def _settled(
         spot_e, spot_n = near if near is not None else (0.0, 0.0)
         stay_e, stay_n, stay_s = 0.0, 0.0, 0.0
     recent = core.recent << 1 & 0xFF if m.origin == "fix" else core.recent
-    rival = core.rival
-    if rival is not None:
-        forgotten = m.time_ns - rival.time_ns > RIVAL_S * NS
-        if forgotten or (_decides(core, m) and rival.device in (m.device, "")):
-            rival = None
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=bias, hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
-        rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix",
+        rival=core.rival, recent=recent, fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         lent=m.origin in ("trigger", "sighting"), noise=noise, stay_e=stay_e, stay_n=stay_n, stay_s=stay_s,
         sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None, receivers=core.receivers, white=white,
