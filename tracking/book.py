@@ -26,7 +26,7 @@ class TakenFix(msgspec.Struct, frozen=True, gc=False):
     lon_deg: float | None = None
 
 
-class Changes(msgspec.Struct):
+class Changes(msgspec.Struct, gc=False):
     """What one entry changed.
 
     Args:

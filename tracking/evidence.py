@@ -36,8 +36,12 @@ LATE_NS = 45 * NS
 NEAR_NS, HALF_NS = 20 * NS, 30 * NS
 
 
-def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
-    """The position and velocity of a fix, as its class of object has them where it does not say how good it is."""
+def of_fix(fix: Fix, time_ns: int, model: Model, device: str = "") -> Measurement:
+    """The position and velocity of a fix, as its class of object has them where it does not say how good it is.
+
+    Args:
+        device: its device's name as ``sys.intern`` has it, where somebody knows that already.
+    """
     sigma_m, lat_deg, lon_deg, stated = fix.sigma_m, fix.lat_deg, fix.lon_deg, True
     if sigma_m is None or not SIGMA_FLOOR_M < sigma_m < SIGMA_CEILING_M:
         stated = sigma_m is not None and sigma_m >= 0.0
@@ -57,7 +61,7 @@ def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
         r, stated = (step_deg * DEGREE_M) ** 2 / 12.0, True
         r_ee, r_nn = r_ee + r * math.cos(math.radians(lat_deg)) ** 2, r_nn + r
     return Measurement(
-        time_ns, sys.intern(fix.device), "fix", lat_deg, lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated
+        time_ns, device or sys.intern(fix.device), "fix", lat_deg, lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated
     )
 
 

@@ -73,6 +73,8 @@ _ROW = [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
 Told = tuple[float, ...]
 STEP = 8
 _TURNED = np.empty(3, np.int64)
+#: Whole numbers below this are floats as well.
+_EXACT = 2**53
 #: It never moved; nothing is new.
 _NEVER_NS, _OLD_NS = -(2**63), -(2**63) + 1
 #: What ``packed`` writes; more motions there are in no class.
@@ -371,7 +373,7 @@ class Running:
         if not n:
             return 0, []
         whole = rows.view(np.int64)
-        waits_s, which = self._waits(ring.times_ns[first : first + n].tolist())
+        waits_s, which = self._waits(whole[:, 0])
         keep = -(first + 1) % each
         rows_kept: Any = np.empty(((n - keep + each - 1) // each if n > keep else 0, len(self.row)))
         turned_kept = np.empty((len(rows_kept), 3), np.int64)
@@ -379,7 +381,7 @@ class Running:
         _TURNED[:] = self.changed_ns, _NEVER_NS if self.moved_ns is None else self.moved_ns, _OLD_NS
         n = motion.follow_all(
             self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, rows, whole,
-            np.array(waits_s), np.array(which), said, model.preset.gate, base, model.base_v, stated, self.sided, NS, _TURNED,
+            waits_s, which, said, model.preset.gate, base, model.base_v, stated, self.sided, NS, _TURNED,
             keep, each, rows_kept, turned_kept,
         )  # fmt: skip
         if not n:
@@ -398,17 +400,24 @@ class Running:
             )
         return n, packs
 
-    def _waits(self, times_ns: list[int]) -> tuple[list[float], list[int]]:
+    def _waits(self, times_ns: Any) -> tuple[Any, Any]:
         """How long it waits for each of some measurements, s, and which of the motion's tables that asks for."""
-        motion, updated_ns = self.motion, self.updated_ns
+        motion = self.motion
         motion.tidied()
         known, which = motion.known, motion.which
-        waits_s = [(b - a) / NS for a, b in zip([updated_ns, *times_ns], times_ns, strict=False)]
-        found = list(map(known.get, waits_s))
-        if None in found or waits_s[0] <= 0.0:
-            waits_s[0] = max(waits_s[0], 0.0)
-            return waits_s, [which(dt_s) if dt_s > 0.0 else 0 for dt_s in waits_s]
-        return waits_s, [one for one in found if one is not None]
+        waits_ns = np.empty(len(times_ns), np.int64)
+        waits_ns[0] = times_ns[0] - self.updated_ns
+        np.subtract(times_ns[1:], times_ns[:-1], out=waits_ns[1:])
+        if waits_ns.max() < _EXACT:  # the quotient of two floats that are what they stand for is that of the whole numbers
+            waits_s = waits_ns / NS
+        else:
+            waits_s = np.array([wait_ns / NS for wait_ns in waits_ns.tolist()])
+        waits_s[0] = max(waits_s[0], 0.0)
+        some = waits_s.tolist()
+        found = list(map(known.get, some))
+        if None in found or some[0] == 0.0:
+            found = [which(dt_s) if dt_s > 0.0 else 0 for dt_s in some]
+        return waits_s, np.array(found)
 
     def _learnt(self, row: Any) -> DeviceNoises:
         """What was learnt of every device, by the row."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -53,6 +54,7 @@ KEPT_EACH = 16
 #: What may become of a measurement of the ring; by its place here it stands among the numbers of its track.
 VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
 _CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
+_TIME_NS = operator.attrgetter("time_ns")
 _BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refused"], _CODES["beside"])
 assert _USED == WAS_USED, "as a filter that runs writes it"
 #: What is said of a measurement with which a rival took over.
@@ -273,6 +275,7 @@ class LiveTrack:
         running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
         said = np.empty((end - at, STEP))
         k, table = at, ring.table
+        thin = told is not None and self._kept >= at  # nothing stays that ``_thin`` would take away
         while k < end:
             if k < len(cores) and cores[k] is not None and (told is None or k < first):
                 core, running = unpacked(cores[k]), None
@@ -295,7 +298,7 @@ class LiveTrack:
                 if running is not None:
                     core, running = running.core(), None
                 core, verdict, nis = advance(core, m, model)
-                n = 1
+                n, thin = 1, False
                 if told is not None and k >= first:
                     said[k - at] = _told(core)[:STEP]
             stood = len(cores)
@@ -319,7 +322,7 @@ class LiveTrack:
                     cores[k - 1] = running.packed()
         if told is not None:
             told[:] = said[first - at :]
-        self._kept = min(self._kept, at)
+        self._kept = k - 1 if thin and k == len(cores) else min(self._kept, at)
         if newest and running is not None:
             if len(cores) == ring.n:
                 self.running, self._runs = running, True
@@ -761,14 +764,15 @@ class LiveTrack:
 
     def _again(self, m: Measurement, at: int) -> int:
         """So much of the ring is to be run again with a measurement at an index of it, and with those that wait."""
-        first, ring = m, self.state.ring
-        for other in self.state.waiting:
-            if other.time_ns <= first.time_ns and in_order(other) < in_order(first):
-                first = other
-        if first is not m:
-            times_ns, time_ns = ring.times_ns, first.time_ns
-            at = bisect.bisect_left(times_ns, time_ns)
-            if at + 1 < ring.n and times_ns[at + 1] == time_ns:  # which of them it is
+        ring, waiting = self.state.ring, self.state.waiting
+        if not waiting or (first_ns := min(map(_TIME_NS, waiting))) > m.time_ns:
+            return ring.n + 1 - at
+        times_ns = ring.times_ns
+        if first_ns < m.time_ns:
+            at = bisect.bisect_left(times_ns, first_ns)
+        if first_ns == m.time_ns or (at + 1 < ring.n and times_ns[at + 1] == first_ns):  # which of them it is
+            first = min([m, *[one for one in waiting if one.time_ns == first_ns]], key=in_order)
+            if first is not m:
                 there = ring.at(first)
                 at = _index(ring, first) if there is None else there
         return ring.n + 1 - at
@@ -953,7 +957,7 @@ class LiveTrack:
         return Track(
             s.track_id, s.operation, s.name, s.tag_id, s.identities, s.klass, s.status, time_ns, lat, lon, ve, vn, p_ee,
             p_en, p_nn, p_v_ee, p_v_en, p_v_nn, run.updated_ns, s.contact_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
-            s.sources, attributes, lapses_ns=s.lapses_ns,
+            s.sources, attributes, None, None, 0, "", s.lapses_ns,
         )  # fmt: skip
 
     @property

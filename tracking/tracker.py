@@ -579,7 +579,9 @@ class Tracker:
         """``retell`` of some steps; whether a rival took over with one."""
         s, points, seq, nothing = live.state, book.points, book.seq, anew.nothing
         track_id, (times_ns, origins, devices, codes, nis, _) = s.track_id, anew.steps
-        said = [values if math.isfinite(values) else None for values in nis]
+        said: list[float | None] = [*nis]
+        if not math.isfinite(sum(nis)):
+            said = [values if math.isfinite(values) else None for values in nis]
         if not nothing:
             first = s.points + 1
             s.points += len(times_ns)

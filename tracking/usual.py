@@ -72,7 +72,7 @@ class Usual:
             or fix.time_source != "device" or not (-90.0 <= fix.lat_deg <= 90.0 and -180.0 <= fix.lon_deg <= 180.0)
         ):  # fmt: skip
             return None
-        device, state, tracker, public = intern(fix.device), self._state, self._tracker, False
+        device, state, tracker, public = fix.device, self._state, self._tracker, False
         if (book is not None or not self.plain) and self._is_asked(device, time_ns):
             return None
         if self._open:
@@ -85,10 +85,14 @@ class Usual:
         if live is None:
             owner = Owner(self._operation, key, "" if self._open else verdict.shipment, public)
             return self._begins(fix, time_ns, fmt, owner, now_ns, seq, numbers, book)
+        of = live.usual
+        if of is None or of[0] != device:
+            return None
+        device = of[0]  # the same name, and found at once wherever it is asked for: nobody has to look for its letters again
         s, lag = live.state, state.clocks.lags.get(device)
         ring = s.ring
         if (
-            live.usual != (device, self._directory.version, fmt, public) or s.status != "confirmed" or s.open_events
+            of[1] != self._directory.version or of[2] != fmt or of[3] is not public or s.status != "confirmed" or s.open_events
             or s.decided or not ring.n or s.due_ns <= now_ns or (ring.kinds is not None and ring.has("tag_read"))
             or ((lag is not RIGHT or now_ns - time_ns >= SMALL_NS) and (lag is None or not is_right(lag, now_ns - time_ns)))
         ):  # fmt: skip
@@ -106,7 +110,7 @@ class Usual:
         model = tracker.models.get(s.klass)
         if model is None:
             model = tracker.model(live)
-        m = of_fix(fix, time_ns, model)
+        m = of_fix(fix, time_ns, model, device)
         if s.waiting or time_ns <= ring.newest_ns:
             return self._waits(live, m, now_ns, book)
         source = state.deception.quiet(live, m)
@@ -267,7 +271,7 @@ class Usual:
             row = Track(
                 track_id, operation, s.name, s.tag_id, s.identities, s.klass, s.status, time_ns, lat, lon, ve, vn,
                 shown_ee, p_en, shown_nn, v_ee, v_en, v_nn, time_ns, now_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
-                s.sources, attributes, lapses_ns=lapses_ns,
+                s.sources, attributes, None, None, 0, "", lapses_ns,
             )  # fmt: skip
         else:
             row = live.row(now_ns, self._tracker.model(live), attributes, self._tracker.quiet_s)

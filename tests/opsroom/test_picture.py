@@ -567,6 +567,25 @@ def test_a_fold_makes_no_rings_of_objects(journal, tmp_path):
     picture.close()
 
 
+def test_what_was_folded_once_is_not_looked_through_when_that_is_done():
+    """All of it is young then: 10,000 tracks were walked by the first object that anybody made, a tenth of a second."""
+    looked: list[str] = []
+
+    def told(phase: str, _: dict[str, int]) -> None:
+        looked.append(phase)
+
+    gc.collect()
+    gc.callbacks.append(told)
+    try:
+        with collect_never():
+            made = [[[]] for _ in range(20_000)]
+        made += [[[]] for _ in range(100)]
+    finally:
+        gc.callbacks.remove(told)
+    assert not looked
+    del made
+
+
 @pytest.mark.parametrize("most", [10**6, 7])
 def test_where_nobody_resumes_rows_are_written_once_and_are_those_of_every_step(journal, tmp_path, monkeypatch, most):
     """Also where an entry in the middle crashes the fold, after which it is folded again from the beginning."""
