@@ -14,6 +14,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from birddog.journal.sqlite import SqliteWriter
+
 #: The root of a container writes where nobody may: without these capabilities it is as others are.
 AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
@@ -39,6 +41,47 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             weight = 1 if item.get_closest_marker("slow") or item.get_closest_marker("browser") else 0
             slow[item.location[0]] = slow.get(item.location[0], 0) + weight
         items.sort(key=lambda item: -slow[item.location[0]])  # stable: the rest is as it was
+
+
+#: The journals that tests opened for writing and have not closed; a fixture's that outlives one test is its own to close.
+_written: list[SqliteWriter] = []
+_opened, _let_go = SqliteWriter.__init__, SqliteWriter._let_go
+
+
+def _noted(self: SqliteWriter, *args, **words) -> None:
+    _opened(self, *args, **words)
+    if not _shared:
+        _written.append(self)
+
+
+def _closed(self: SqliteWriter) -> None:
+    _written[:] = [one for one in _written if one is not self]
+    _let_go(self)
+
+
+SqliteWriter.__init__, SqliteWriter._let_go = _noted, _closed
+_shared: list[str] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    """While a fixture that several tests share is made."""
+    if fixturedef.scope == "function":
+        return (yield)
+    _shared.append(fixturedef.argname)
+    try:
+        return (yield)
+    finally:
+        _shared.pop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown():
+    """A journal that a test has left open holds eight descriptors, and beyond 1,024 ``select`` takes none: it is closed."""
+    result = yield
+    while _written:
+        _written[-1]._let_go()
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
