@@ -1,10 +1,10 @@
 """A file of detections as a journal's entries: what ``birddog track --detections`` folds, and with ``--journal`` keeps.
 
-Rows come in order of arrival, each observed at ``t`` and known from ``t_arrival`` on.  A row with a tag is a fix of that tag,
-at a portal a read; the others of one sensor and time are a look.  Where a sensor's reports come in at once each look is one
-``scan``; of a sensor with a latency each report is a part of its look, which ends, with what it did not see, when the latency
-is over.  A look that is due and of which nothing comes is an empty scan.  A scenario's seconds count from a start; other
-times are POSIX or ISO 8601, and a sensor's looks are then counted from its first.
+Rows come in any order, each observed at ``t`` and known from ``t_arrival`` on.  A row with a tag is a fix of that tag,
+at a portal a read; the others of one sensor and time are a look.  A row that stands there twice is one (``_once``).  Where a
+sensor's reports come in at once each look is one ``scan``; of a sensor with a latency each report is a part of its look, which
+ends, with what it did not see, when the latency is over.  A look that is due and of which nothing comes is an empty scan.  A
+scenario's seconds count from a start; other times are POSIX or ISO 8601, and a sensor's looks are then counted from its first.
 
 Over 400 lines: what a row of such a file means, from its columns to its entry, stands in one place.
 """
@@ -81,6 +81,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """One row: observed at t_ns, known from arrival_ns on; metres in the plane of the origin."""
 
     line: int
+    det_id: str = ""
     t_ns: int
     arrival_ns: int
     sensor: str
@@ -235,7 +236,7 @@ def _look_of(d: Detection) -> tuple[int, int, str]:
 
 def _frame(file: Detections, frame: LocalFrame, d: Detection, judge: Judge) -> FrameBody:
     lat, lon = frame.geodetic(d.e_m, d.n_m)
-    payload = msgspec.json.encode({name: getattr(d, name) for name in Detection.__struct_fields__[1:]})
+    payload = msgspec.json.encode({name: getattr(d, name) for name in Detection.__struct_fields__[2:]})
     if _is_portal(d, file.sensors.get(d.sensor, Sensor(name=d.sensor))):
         said: Observation = TagRead(device=d.sensor, time_ns=d.t_ns, epc=d.tag_id)
     else:
@@ -306,7 +307,7 @@ def _due_of(file: Detections, sensor: Sensor, begin_ns: int, rank: int) -> Itera
 
 
 def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool, bool, tuple[float, float] | None]:
-    """(detections by arrival, whether times are ISO text, whether a scenario's seconds, the plane's origin as the first row
+    """(detections by arrival, whether times are ISO text, whether a scenario's seconds, the plane's origin as the first of them
     implies it).
 
     A file has one clock, that of most of its rows: of a row by another nobody knows when it was.
@@ -314,7 +315,7 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
     columns, lines = rows(path, ("t", "t_arrival", "sensor_id", "e_m", "n_m", "r_ee", "r_en", "r_nn"))
     wanted: dict[str, Any] = {name: number for name in ("e_m", "n_m", "r_ee", "r_en", "r_nn")}
     wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": Optional(number), "lon": Optional(number), "sensor_id": word}
-    out, origin = [], None
+    out, on_earth = [], dict[int, tuple[float, float]]()
     texts, own = set[int](), set[int]()  # lines whose times are text; seconds of a scenario's clock
     for line, row in lines:
         if (got := taken(path, line, row, wanted)) is None:
@@ -338,12 +339,13 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
             texts.add(line)
         elif is_seconds(row["t_arrival"]) and abs(got["t"]) <= SCENARIO_NS >= abs(got["t_arrival"]):
             own.add(line)
-        if origin is None and got["lat"] is not None and got["lon"] is not None and abs(got["lat"]) <= 90.0:
-            origin = LocalFrame(lat_deg=got["lat"], lon_deg=got["lon"]).geodetic(-got["e_m"], -got["n_m"])
+        if got["lat"] is not None and got["lon"] is not None and abs(got["lat"]) <= 90.0:
+            on_earth[line] = got["lat"], got["lon"]
         out.append(
             Detection(
-                line=line, t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=sensor, kind=row.get("sensor_type") or sensor,
-                tag_id=tag_id, e_m=got["e_m"], n_m=got["n_m"], r_ee=r[0], r_en=r[1], r_nn=r[2],
+                line=line, det_id=(row.get("det_id") or "").strip(), t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=sensor,
+                kind=row.get("sensor_type") or sensor, tag_id=tag_id, e_m=got["e_m"], n_m=got["n_m"],
+                r_ee=r[0], r_en=r[1], r_nn=r[2],
             )
         )  # fmt: skip
     told(path, wanted)
@@ -353,8 +355,39 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
         if (d.line in own) != scenario:
             one, other = ("seconds of a scenario", "times of day")[:: 1 if scenario else -1]
             refused(path, d.line, "t", f"most rows have {one}, this one has {other}")
-    # the file is in order of arrival; a row that is not waits for its time
-    return sorted(kept, key=lambda d: d.arrival_ns), any(d.line in texts for d in kept), scenario, origin
+    # what comes in at once has one order, that of what it says, however the file has it
+    kept.sort(key=lambda d: (d.arrival_ns, d.t_ns, d.sensor, d.tag_id, d.e_m, d.n_m, d.r_ee, d.r_en, d.r_nn, d.line))
+    kept = _once(path, kept)
+    first = next((d for d in kept if d.line in on_earth), None)
+    origin = None
+    if first is not None:
+        lat, lon = on_earth[first.line]
+        origin = LocalFrame(lat_deg=lat, lon_deg=lon).geodetic(-first.e_m, -first.n_m)
+    return kept, any(d.line in texts for d in kept), scenario, origin
+
+
+def _once(path: str, found: list[Detection]) -> list[Detection]:
+    """The rows without those that say again what one before them said: the same sighting was written, or sent, twice.
+
+    A sensor names each sighting of a look once, and two things of one look at one place are one to it: the same ``det_id`` of
+    one sensor, time and tag is one sighting, and so is the same place with the same covariance.  Two sensors may number alike,
+    and one may begin anew with each look.
+    """
+    out, named, placed = [], dict[Any, int](), dict[Any, int]()
+    again: list[tuple[int, str, str]] = []
+    for d in found:
+        look = (d.sensor, d.tag_id, d.t_ns)
+        name, place = (*look, d.det_id), (*look, d.e_m, d.n_m, d.r_ee, d.r_en, d.r_nn)
+        if d.det_id and name in named:
+            again.append((d.line, "det_id", f"{d.det_id[:40]!r} of {d.sensor[:40]!r} at this time is in line {named[name]}"))
+        elif place in placed:
+            again.append((d.line, "e_m", f"what {d.sensor[:40]!r} has at this place and time is in line {placed[place]}"))
+        else:
+            named[name] = placed[place] = d.line
+            out.append(d)
+    for line, field, why in sorted(again):
+        refused(path, line, field, f"a duplicate: {why}")
+    return out
 
 
 def _scenario(path: str | None) -> tuple[dict[str, Sensor], tuple[float, float] | None, float]:

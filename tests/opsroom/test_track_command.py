@@ -1,4 +1,7 @@
-"""`birddog track`: the promised form, refused rows, errors in one line, the public scenarios."""
+"""`birddog track`: the promised form, refused rows, errors in one line, the public scenarios.
+
+Over 400 lines: one command, of which each test runs the whole.
+"""
 
 from __future__ import annotations
 
@@ -279,6 +282,70 @@ def mixed(folder, seed: int = 1):
     ]}  # fmt: skip
     (folder / "s.json").write_text(json.dumps(said))
     return ["--detections", folder / "d.csv", "--sensors", folder / "s.json"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("later_s", [0, 7])
+def test_a_row_that_stands_there_twice_is_one(tmp_path, capsys, named, later_s):
+    """An auditor: each sighting of a file that was joined to itself was a second contact, 5 tracks 9, and nothing was said."""
+    import random
+
+    options = mixed(tmp_path)
+    assert run(*options, "--every", 10) == 0
+    once, err = capsys.readouterr()
+    assert err == ""
+    head, *rows = (tmp_path / "d.csv").read_text().splitlines()
+    again = []
+    for row in rows:
+        t, arrival, *rest = row.split(",")
+        again.append(",".join([t, repr(float(arrival) + later_s), *rest]))
+    if named:
+        # numbered by each sensor for itself: two of them number alike
+        head, numbers = f"det_id,{head}", {"radar": 0, "drone": 0, "gps": 0, "gate": 0}
+        for k, row in enumerate(rows):
+            sensor = row.split(",")[2]
+            numbers[sensor] += 1
+            rows[k], again[k] = f"{numbers[sensor]},{row}", f"{numbers[sensor]},{again[k]}"
+    pairs = [x for both in zip(rows, again, strict=True) for x in both]
+    shuffled = rows + again
+    random.Random(4).shuffle(shuffled)
+    for lines in (pairs, shuffled, rows):
+        (tmp_path / "d.csv").write_text("\n".join([head, *lines]) + "\n")
+        assert run(*options, "--every", 10) == 0
+        out, err = capsys.readouterr()
+        assert out == once and err.count(": a duplicate: ") == err.count("row left out") == len(lines) - len(rows)
+        if lines is pairs:
+            what = "det_id: a duplicate: '1' of 'radar'" if named else "e_m: a duplicate: what 'radar' has"
+            assert f"{tmp_path / 'd.csv'}:3: {what} at this" in err and " time is in line 2; row left out\n" in err
+
+
+def test_numbers_that_begin_anew_with_each_look_are_no_duplicates(tmp_path, capsys):
+    options = mixed(tmp_path)
+    assert run(*options, "--every", 10) == 0
+    once = capsys.readouterr()
+    head, *rows = (tmp_path / "d.csv").read_text().splitlines()
+    seen: dict[tuple[str, str], int] = {}
+    for k, row in enumerate(rows):
+        look = (row.split(",")[0], row.split(",")[2])
+        seen[look] = seen.get(look, 0) + 1
+        rows[k] = f"{seen[look]},{row}"
+    (tmp_path / "d.csv").write_text("\n".join([f"det_id,{head}", *rows]) + "\n")
+    assert run(*options, "--every", 10) == 0
+    assert capsys.readouterr() == once and max(seen.values()) == 2
+
+
+def test_what_comes_in_at_once_has_no_order(tmp_path, capsys):
+    """The sightings of one look in another order in the file were tracks of other names."""
+    head = "t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn"
+    rows = [f"{t},{t + 0.5},radar,{15 * t},{400 * k - 5 * k * t},100,0,100" for t in range(0, 60, 2) for k in range(4)]
+    (tmp_path / "s.json").write_text(json.dumps({"origin_lat": 51.5, "origin_lon": -1.0, "sensors": [
+        {"id": "radar", "type": "radar", "kind": "xy", "pd": 0.95, "period": 2}]}))  # fmt: skip
+    said = []
+    for lines in (rows, rows[::-1]):
+        (tmp_path / "d.csv").write_text("\n".join([head, *lines]) + "\n")
+        assert run("--detections", tmp_path / "d.csv", "--sensors", tmp_path / "s.json", "--every", 10) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and len(said[0].splitlines()) > 12
 
 
 def test_what_is_folded_is_kept_and_the_journal_gives_the_same_rows(tmp_path, capsys):
