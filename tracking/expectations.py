@@ -20,6 +20,8 @@ from tracking.tracker import LEARNT, Tracker
 PATIENCE_S = 4_500.0
 #: The same of what is attached to a shipment, s: somebody has to go and look, so that a false one at first is the lesser evil.
 ATTACHED_PATIENCE_S = 1_200.0
+#: What is expected of a track that just began follows from this, beside the registers: it has one device, which was heard once.
+_BEGINS = 1, 1, 0.0, False, False, "", True
 
 
 class Expectations:
@@ -74,6 +76,14 @@ class Expectations:
             most = LEARNT if s.contacts < LEARNT else math.inf
             live.steady = described, len(s.sources), expected, self._usual_s, most
         return expected
+
+    def begins(self, live: LiveTrack, described: tuple[object, ...], now_ns: int) -> Expected:
+        """``as_ever`` of a track that a fix of a device just began; of what nobody enrolled, as of the last one."""
+        known = self._of_nobodys
+        if known is None or known[0] != (self._directory.version, *_BEGINS) or not self._is_nobodys(live.state):
+            return self.as_ever(live, described, now_ns)
+        live.expected, live.steady = known, (described, 1, known[1], self._usual_s, LEARNT)
+        return known[1]
 
     def _is_nobodys(self, s: TrackState) -> bool:
         """Whether a track is that of one device, which is not in the registers."""

@@ -957,7 +957,7 @@ class LiveTrack:
         return Track(
             s.track_id, s.operation, s.name, s.tag_id, s.identities, s.klass, s.status, time_ns, lat, lon, ve, vn, p_ee,
             p_en, p_nn, p_v_ee, p_v_en, p_v_nn, run.updated_ns, s.contact_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
-            s.sources, attributes, None, None, 0, "", s.lapses_ns,
+            s.sources, attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
 
     @property

@@ -86,14 +86,14 @@ class Usual:
             owner = Owner(self._operation, key, "" if self._open else verdict.shipment, public)
             return self._begins(fix, time_ns, fmt, owner, now_ns, seq, numbers, book)
         of = live.usual
-        if of is None or of[0] != device:
+        if of is None or of != (device, self._directory.version, fmt, public):
             return None
         device = of[0]  # the same name, and found at once wherever it is asked for: nobody has to look for its letters again
         s, lag = live.state, state.clocks.lags.get(device)
         ring = s.ring
         if (
-            of[1] != self._directory.version or of[2] != fmt or of[3] is not public or s.status != "confirmed" or s.open_events
-            or s.decided or not ring.n or s.due_ns <= now_ns or (ring.kinds is not None and ring.has("tag_read"))
+            s.status != "confirmed" or s.open_events or s.decided or not ring.n or s.due_ns <= now_ns
+            or (ring.kinds is not None and ring.has("tag_read"))
             or ((lag is not RIGHT or now_ns - time_ns >= SMALL_NS) and (lag is None or not is_right(lag, now_ns - time_ns)))
         ):  # fmt: skip
             return None
@@ -225,7 +225,7 @@ class Usual:
         if live.described is None:
             expected = self._expectations.of(live, now_ns)
         else:
-            expected = self._expectations.as_ever(live, live.described, now_ns)
+            expected = self._expectations.begins(live, live.described, now_ns)
         if not lifetime.is_as_ever(s, time_ns, expected, now_ns):  # so late that it coasts already
             book = Book(seq, now_ns, numbers) if book is None else book
             tracker.stepped(live, told, m, book)
@@ -271,7 +271,7 @@ class Usual:
             row = Track(
                 track_id, operation, s.name, s.tag_id, s.identities, s.klass, s.status, time_ns, lat, lon, ve, vn,
                 shown_ee, p_en, shown_nn, v_ee, v_en, v_nn, time_ns, now_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
-                s.sources, attributes, None, None, 0, "", lapses_ns,
+                s.sources, attributes, lapses_ns=lapses_ns,
             )  # fmt: skip
         else:
             row = live.row(now_ns, self._tracker.model(live), attributes, self._tracker.quiet_s)

@@ -274,6 +274,22 @@ def test_what_is_too_late_is_told_and_changes_nothing():
     assert (told.what, told.because, engine.packed()) == ("too_late", ("a", (T0 + 60) * NS), before)
 
 
+def test_of_whom_one_fix_came_there_is_that_fix_until_somebody_asks_for_more():
+    """Of 10,000 things that were just heard the rules had run for each, for what a second fix may never ask."""
+    young, grown = Events(QUICK), Events(QUICK)
+    for k in range(20):
+        for engine in (young, grown):
+            assert not engine.fix(f"v{k}", (1_000_001 + 7 * k) * NS, 50.0 + k / 100, -1.0)
+        grown.lasting()  # this asks for all
+    assert all(vessel.now.stops is young._begins.stops for vessel in young._vessels.values())
+    assert not any(vessel.now.stops is grown._begins.stops for vessel in grown._vessels.values())
+    assert young.packed() == grown.packed()
+    assert young._begins == Events(QUICK)._begins, "nobody's state was changed with theirs"
+    for engine in (young, grown):
+        engine.fix("v3", 1_000_400 * NS, 50.03, -1.0)
+    assert young.packed() == grown.packed()
+
+
 def test_a_stop_is_told_while_it_lasts_with_the_fix_that_makes_it_one():
     engine = Events(kinds=("stop",))
     rows = files.standing("a", SUEZ, T0, T0 + 7200)

@@ -206,6 +206,8 @@ class Events:
         #: Of whom nothing came yet: what is run again from there is a copy.
         self._begins = self._state()
         self._unheard = _Kept(-_NEVER, self._begins)
+        #: Of whom one fix came: of its state there is the fix, the rest is made when somebody asks for it (``_now``).
+        self._young: dict[str, None] = {}
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -231,6 +233,8 @@ class Events:
         time_ns, lat_deg, lon_deg = seen
         vessel = self._vessels.get(name)
         if vessel is None:
+            if not self.places and self.ways is None and time_ns % self.rules.grid_ns and self.rules.stop.least_s > 0:
+                return self._first(name, seen)
             vessel = self._vessels[name] = _Vessel(self._state(), [self._unheard])
         recent, cell = vessel.recent, time_ns // self._thin_ns
         if recent and recent[-1][0] <= time_ns and recent[-1][0] // self._thin_ns == cell:
@@ -254,6 +258,35 @@ class Events:
         out = self._take(name, vessel, fix) if newest else self._again(name, vessel, time_ns, was)
         self._forget(name, vessel)
         return out
+
+    def _first(self, name: str, seen: Seen) -> list[Told]:
+        """The first fix of a thing, which by itself is nothing to be told, between two points of the grid."""
+        time_ns, lat_deg, lon_deg = seen
+        fix = (time_ns, *point(lat_deg, lon_deg), lat_deg, lon_deg)
+        of, kept = self._begins, _Kept(time_ns, None, (), fix)
+        now = _State(of.cleaner, of.stops, of.loitering, of.sampler, fix)
+        vessel = self._vessels[name] = _Vessel(now, [self._unheard, kept], [fix])
+        self._young[name] = None
+        out = self._heard((name, time_ns), (fix,), ())
+        out += self._waited(name, vessel)
+        self._forget(name, vessel)
+        return out
+
+    def _now(self, name: str, vessel: _Vessel) -> _State:
+        """The state of a vessel, to go on from."""
+        if name in self._young:
+            del self._young[name]
+            heard, first = vessel.now.heard, vessel.now.last
+            assert first is not None, "it has seen a fix"
+            vessel.now = self._state()
+            self._step(vessel.now, name, first)
+            vessel.now.heard = heard
+        return vessel.now
+
+    def _grow_up(self) -> None:
+        """The states of all, made."""
+        for name in [*self._young]:
+            self._now(name, self._vessels[name])
 
     def without(self, name: str, time_ns: int) -> list[Told]:
         """A fix is taken out: somebody says that it is false.  One that is not kept (any more) is none."""
@@ -373,6 +406,7 @@ class Events:
 
     def _gone(self, name: str) -> list[Told]:
         vessel = self._vessels.pop(name, None)
+        self._young.pop(name, None)
         if vessel is None:
             return []
         lasting = [e for e in vessel.told.values() if e.end_ns is None]
@@ -404,10 +438,10 @@ class Events:
         """Every event that is open now, as it stands."""
         out: list[Event] = []
         for name, vessel in self._vessels.items():
-            found = self._standing(vessel.now, name)
-            last = vessel.now.last
+            now = self._now(name, vessel)
+            found, last = self._standing(now, name), now.last
             if last is not None and self.now_ns - last[0] > int(self.rules.gap.least_s * NS):
-                found.append(self._gap(vessel.now, name, self.now_ns, None))
+                found.append(self._gap(now, name, self.now_ns, None))
             out += [e for e in found if e.kind in self.kinds]
         for key, pair in self._pairs.items():
             if pair.now.lasting is not None:
@@ -426,6 +460,7 @@ class Events:
     def learn(self, places: Places, ways: Ways | None) -> list[Told]:
         """Other places or ways from now on: visits and deviations under way are over, no late fix corrects those of before."""
         out: list[Told] = []
+        self._grow_up()
         self.places, self.ways = places, ways
         self._begins = self._state()
         self._unheard = _Kept(-_NEVER, self._begins)
@@ -448,7 +483,7 @@ class Events:
     def _take(self, name: str, vessel: _Vessel, fix: Fix) -> list[Told]:
         """A fix after all others of its vessel."""
         vessel.silent = False
-        events, samples, kept = self._step(vessel.now, name, fix)
+        events, samples, kept = self._step(self._now(name, vessel), name, fix)
         out = self._heard((name, fix[0]), kept, ())
         out += _course(vessel.told, events)
         for sample in samples:
@@ -556,7 +591,7 @@ class Events:
             return out
         if self.now_ns - vessel.now.last[0] > self._least_ns:
             vessel.silent = True
-            out += _course(vessel.told, self._silence(vessel.now, name, self.now_ns, None))
+            out += _course(vessel.told, self._silence(self._now(name, vessel), name, self.now_ns, None))
             out += self._settle(name)
         for silence_ns in self._asked_after(vessel.now) if vessel.silent else self._silences_ns:
             due_ns = vessel.now.last[0] + silence_ns
@@ -596,6 +631,7 @@ class Events:
             self._keep(vessel, state, fix[0], [*over, *(key for key, e in events.items() if e.end_ns is not None)])
         events |= {_key(e): e for e in self._silence(state, name, self.now_ns, None)}
         vessel.now = state
+        self._young.pop(name, None)
         vessel.silent = state.last is not None and self.now_ns - state.last[0] > self._least_ns
         because = (name, late_ns)
         before = {key: vessel.told.pop(key) for key in over if key in vessel.told}
@@ -867,6 +903,7 @@ class Events:
 
     def packed(self) -> bytes:
         """The whole engine, for ``Events.of``."""
+        self._grow_up()
         pairs, due = list(self._pairs.items()), sorted(one for one in self._due if one[1] in self._vessels)
         state = _Packed(self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, due,
                         self.places.zones, self._shared)  # fmt: skip
