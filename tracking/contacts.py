@@ -195,7 +195,8 @@ def step(
     if beside or any(rider.said is not None for rider in riders):
         new_at = np.array([(z_lat[i], z_lon[i], 0.0) for i in left]).reshape(-1, 3)
         where = np.array((lats, lons, np.hypot(mean[:, 1], mean[:, 3]))).T[keep]
-        beside = bystanders.after(crowd, contacts, bank, np.concatenate((where, new_at)), riders, look, gap_s, out)
+        beside = bystanders.after(crowd, contacts, bank, np.concatenate((where, new_at)), riders, look, gap_s, out, halts,
+                                  doubts)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
     seen |= {track_id: t for track_id, *_ in (*out.found, *out.regained)}

@@ -191,10 +191,16 @@ def _seen(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
     """It is where looks go on seeing what it was on, and its receiver says otherwise (``belied``)."""
     log, own = tracker.log, [device for device in live.state.fixers if device in live.state.identities]
     some = [one for one in log.unsettled(log.crowd).get(live.state.track_id, ()) if one is not None]
-    elsewhere = next((one for one in some if log.crowd.contacts[one.row].apart), None)
+    elsewhere = next((one for one in some if not one.tag and log.crowd.contacts[one.row].apart), None)
     m = None if elsewhere is None or not own else live.newest_fix(own[0], log.crowd.t_ns)
     if elsewhere is None or m is None:
-        if some and (shown := log.shown.get(log.crowd.contacts[some[0].row].name)) is not None:
+        c = log.crowd.contacts[some[0].row] if some and not some[0].tag else None
+        other = some[0].tag if some else ""
+        if c is not None and c.of != live.state.track_id:
+            other = c.of
+        if other:
+            return False, None, f"{other} stood beside it: its next report says which of the two it is on"
+        if c is not None and (shown := log.shown.get(c.name)) is not None:
             return False, None, f"{shown.track_id} stood beside it: identify says that it is that"
         return False, None, "no refused fix says another place"
     _kept(live, Decided(number, "take_over", m, seen_ns=log.crowd.t_ns))

@@ -9,6 +9,7 @@ symbol, and its ellipse holds both: that of the two as one, even odds, about the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from birddog.model import Track
 from birddog.units import NS
 from tracking import engine as scalar_engine
 from tracking.anchor import frame, near_en, turn
-from tracking.belied import is_new
+from tracking.belied import STANDS_MPS, is_new
 from tracking.crowd import Crowd, ahead, moments, state_of
 from tracking.engine import State
 from tracking.handed import APART_M
@@ -33,6 +34,7 @@ class Elsewhere(msgspec.Struct, frozen=True):
     """Where looks see what a track may be: which contact, at which time, the looks that said so, whose was the last.
 
     Args:
+        tag: the track that looks carry by it, of a passive tag or of who is doubted.
         least_m: nearer than this to the track's row it is none.
     """
 
@@ -41,6 +43,7 @@ class Elsewhere(msgspec.Struct, frozen=True):
     looks: int
     sensor: str
     least_m: float = 0.0
+    tag: str = ""
 
 
 def elsewhere(crowd: Crowd) -> dict[str, list[Elsewhere | None]]:
@@ -58,15 +61,25 @@ def elsewhere(crowd: Crowd) -> dict[str, list[Elsewhere | None]]:
             row_of[c.name] = i
     for track_id, some in crowd.beside.items():
         for one in sorted(some, key=lambda one: -one.chance):
-            if one.told and one.name in row_of:
+            if not one.told:
+                continue
+            if one.name in crowd.seen:
+                found.setdefault(track_id, []).append(Elsewhere(crowd.t_ns, -1, 1, "", APART_M, one.name))
+            elif one.name in row_of:
                 i = row_of[one.name]
                 c = crowd.contacts[i]
                 found.setdefault(track_id, []).append(Elsewhere(crowd.t_ns, i, c.hits, c.sensors[-1], APART_M))
     return found
 
 
-def both_told(row: Track, core: Core | None, some: list[Elsewhere | None], crowd: Crowd) -> Track:
-    """A track's row with the other places."""
+def both_told(
+    row: Track, core: Core | None, some: list[Elsewhere | None], crowd: Crowd, row_of: Callable[[str], Track | None]
+) -> Track:
+    """A track's row with the other places.
+
+    Args:
+        row_of: the row of another track at that time.
+    """
     others = []
     for one in some:
         if one is None:
@@ -75,6 +88,16 @@ def both_told(row: Track, core: Core | None, some: list[Elsewhere | None], crowd
                 continue
             x = moments_of(rival.bank, max(0, row.time_ns - rival.time_ns) / NS, any_motion())
             other = _seen_from(row, rival.lat0_deg, rival.lon0_deg, x)
+        elif one.tag:
+            its = row_of(one.tag)
+            if its is None:
+                continue
+            x = (0.0, its.ve_mps, 0.0, its.vn_mps, its.p_ee, 0.0, its.p_en, 0.0, 0.0, 0.0, 0.0, its.p_nn, 0.0, 0.0)
+            other = _seen_from(row, its.lat_deg, its.lon_deg, x, one.least_m)
+            if other is not None and row.rival_lat_deg is None:
+                row = msgspec.structs.replace(
+                    row, rival_lat_deg=its.lat_deg, rival_lon_deg=its.lon_deg, rival_device=its.tag_id
+                )
         else:
             c = crowd.contacts[one.row]
             bank = ahead(crowd.bank.rows(np.array([one.row])), max(0, row.time_ns - crowd.t_ns) / NS)
@@ -94,9 +117,13 @@ def both_told(row: Track, core: Core | None, some: list[Elsewhere | None], crowd
 def _seen_from(row: Track, lat0_deg: float, lon0_deg: float, x: State, least_m: float = 0.0) -> State | None:
     """A state as it lies from a row's place; None where it lies in the row's ellipse, nearer than told, or on the other side
     of the Earth.
+
+    Args:
+        least_m: of what stands beside it, it is where its last report has it; what drives off may be either of the two.
     """
+    stand = max(math.hypot(x[1], x[3]), math.hypot(row.ve_mps, row.vn_mps)) < STANDS_MPS
     en = near_en(row.lat_deg, row.lon_deg, *frame(lat0_deg, lon0_deg).geodetic(x[0], x[2]))
-    if en is None or not least_m <= math.hypot(*en) <= BOTH_M:
+    if en is None or not (least_m if stand else 0.0) <= math.hypot(*en) <= BOTH_M:
         return None
     e, n = en
     d2 = (row.p_nn * e * e - 2.0 * row.p_en * e * n + row.p_ee * n * n) / (row.p_ee * row.p_nn - row.p_en * row.p_en)

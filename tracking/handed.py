@@ -163,7 +163,7 @@ def over(
         places = places or [at(j) for j in others]
         chance_of = {one.name: one.chance for one in crowd.beside.get(rider.track_id, ())}
         some = [n for n, j in enumerate(others) if j >= count or not contacts[j].of or (j != i and _meet(own, places[n]))]
-        names = ["" if others[m] >= count else contacts[others[m]].name for m in some]
+        names = [riders[j - count].track_id if (j := others[m]) >= count else contacts[j].name for m in some]
         chances = {n: chance_of[name] for n, name in enumerate(names) if name in chance_of}
         to = carrier(said.fix, own, [places[n] for n in some], look.time_ns, chances)
         if to is not None and not _says_again(said, places[some[to]], look.time_ns):

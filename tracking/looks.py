@@ -379,10 +379,10 @@ class LookLog:
             self._elsewhere = (crowd, elsewhere(crowd))
         return self._elsewhere[1]
 
-    def told(self, row: Track, live: LiveTrack, model: Model) -> Track:
-        """An identified track's row, with where it may be instead."""
+    def told(self, row: Track, live: LiveTrack, model: Model, row_of: Callable[[str], Track | None]) -> Track:
+        """An identified track's row, with where it may be instead; ``row_of``: another one's at that time."""
         some = self.unsettled(self.crowd)
-        return both_told(row, live.core(model), some[row.track_id], self.crowd) if row.track_id in some else row
+        return row if row.track_id not in some else both_told(row, live.core(model), some[row.track_id], self.crowd, row_of)
 
     def keeps(self, time_ns: int) -> bool:
         """Whether the looks from a time on can be run again."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import repeat
 
 import msgspec
@@ -690,13 +691,17 @@ class Tracker:
 
     def told(self, row: Track, live: LiveTrack, model: Model) -> Track:
         """A track's row, with where it may be instead: as looks have it, where its tag was read, or what was read beside it."""
-        row, s = self.log.told(row, live, model), live.state
+        row, s = self.log.told(row, live, model, partial(self._row_of, row.time_ns)), live.state
         if s.open_events and not row.rival_device and (reader := _read_apart(s)):
             lat, lon = s.open_events["parted"].lat_deg, s.open_events["parted"].lon_deg
             row = msgspec.structs.replace(row, rival_lat_deg=lat, rival_lon_deg=lon, rival_device=reader)
         elif row.refused >= TURNS and row.rival_lat_deg is None and (two := other_place(live, row)) is not None:
             row = msgspec.structs.replace(row, rival_lat_deg=two.lat_deg, rival_lon_deg=two.lon_deg, rival_device=two.device)
         return self.companions.told(row, live, self.log.crowd) if live.state.passes else row
+
+    def _row_of(self, time_ns: int, track_id: str) -> Track | None:
+        live = self.tracks.get(track_id)
+        return None if live is None else live.row(time_ns, self.model(live), {}, self.quiet_s)
 
     def delete(self, live: LiveTrack, book: Book) -> None:
         """The track is no more; what was going on with it is over."""
