@@ -698,9 +698,7 @@ class OperationFold:
         self.tracker.contact(live, read.device, book, reports=False)
         if place is not None:
             at = self.tracker.companions.read(live, at_place(place, time_ns, read.device, "tag_read"), self.tracker.log.crowd)
-            m = live.read_by_others(at, read.rssi_dbm)
-            if m is not None:
-                self.tracker.read(live, m, book)
+            self.tracker.read(live, at, read.rssi_dbm, book)
         self._shown(live, book)
         self._visited(live, time_ns, book)
 

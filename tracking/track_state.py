@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import math
 import operator
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -21,7 +20,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.arms import of
@@ -35,17 +33,11 @@ from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
 from tracking.past import Was, remember, wants, was
 from tracking.reach import leaves, on_earth
+from tracking.readers import Read
 from tracking.ring import WAS_USED, Ring, Steps
 from tracking.running import STEP, Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
-#: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
-#: clearly so.
-READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
-#: What comes in late is held against what was read by then so far back.
-READ_BACK_NS = 60 * NS
-#: The share of a new read in how well a reader hears a tag: one read of a tag at rest is 2 to 4 dB off, now and then 6.
-RSSI_SHARE = 0.35
 #: Late data: for each message in time so many steps of the ring may be run again at once for late ones; what was not used is
 #: kept, up to so many.  Whose reports come in disorder all the time waits for the next in time: that runs the ring anyway.
 LATE_STEPS, LATE_MOST = 2, 256
@@ -77,16 +69,6 @@ class Turns(msgspec.Struct, frozen=True, array_like=True):
     last_ns: int
     here: tuple[float, float]
     there: tuple[float, float]
-
-
-class Read(msgspec.Struct, frozen=True, array_like=True):
-    """A reader's newest read of a tag in a second, and how well it has heard it of late."""
-
-    time_ns: int
-    rssi_dbm: float | None
-    lat_deg: float
-    lon_deg: float
-    r: float
 
 
 class Anew(NamedTuple):
@@ -485,7 +467,7 @@ class LiveTrack:
         if not ring or m.time_ns > ring.newest_ns:
             return None
         twin = _twin(ring, m)
-        if twin is None or m.origin != "fix" or self._is_old(m.time_ns):
+        if twin is None or m.origin != "fix" or self.is_old(m.time_ns):
             return None
         return ring[twin] if apart(ring[twin], m) else None
 
@@ -502,7 +484,7 @@ class LiveTrack:
         used at all: ``same`` where that is this one.
         """
         ring = self.state.ring
-        if self._is_old(m.time_ns):
+        if self.is_old(m.time_ns):
             if m.origin == "fix" and not m.doubted:
                 remember(self.state.past, m.time_ns, m.lat_deg, m.lon_deg)
             return "old", 0.0, None
@@ -650,59 +632,21 @@ class LiveTrack:
         self.state.ring = Ring(sorted(some, key=in_order))
         self._forget(0)
 
-    def _is_old(self, time_ns: int) -> bool:
-        """Whether a time lies before the ring."""
-        return self.base_ns is not None and time_ns <= self.base_ns
-
-    def read_by_others(self, m: Measurement, rssi_dbm: float | None) -> Measurement | None:
-        """A read as evidence of place beside what other readers heard at about the same time: None where one heard the tag
-        clearly better; where none is clearly the better one, a place between the two that covers both.
-        """
-        reads = self.state.reads
-        mine = reads.setdefault(m.device, [])
-        at = bisect.bisect_right(mine, m.time_ns, key=lambda read: read.time_ns)
-        before = mine[at - 1] if at else None
-        if (before is not None and before.rssi_dbm is not None and rssi_dbm is not None
-                and m.time_ns - before.time_ns <= TOGETHER_NS):
-            rssi_dbm = before.rssi_dbm + RSSI_SHARE * (rssi_dbm - before.rssi_dbm)
-        if before is not None and before.time_ns // NS == m.time_ns // NS:
-            at -= 1
-            del mine[at]
-        mine.insert(at, Read(m.time_ns, rssi_dbm, m.lat_deg, m.lon_deg, m.r_ee))
-        del mine[: bisect.bisect_left(mine, mine[-1].time_ns - READ_BACK_NS, key=lambda read: read.time_ns)]
-        while len(reads) > READERS:
-            del reads[min(reads, key=lambda name: (reads[name][-1].time_ns, name))]
-        for name in sorted(reads):
-            then = bisect.bisect_right(reads[name], m.time_ns, key=lambda read: read.time_ns)
-            other = reads[name][then - 1] if then else None  # what is read later was not heard by then, whatever came in first
-            if name == m.device or other is None or m.time_ns - other.time_ns > TOGETHER_NS:
-                continue
-            apart_m = distance_m(lat1_deg=m.lat_deg, lon1_deg=m.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
-            if apart_m <= 3.0 * math.sqrt(m.r_ee + other.r):
-                continue
-            if rssi_dbm is not None and other.rssi_dbm is not None and abs(rssi_dbm - other.rssi_dbm) >= CLEARLY_DB:
-                if rssi_dbm < other.rssi_dbm:
-                    return None
-                continue
-            lon = other.lon_deg + ((m.lon_deg - other.lon_deg + 180.0) % 360.0 - 180.0) / 2.0
-            r = max(m.r_ee, other.r) + (apart_m / 2.0) ** 2
-            return msgspec.structs.replace(
-                m, lat_deg=(m.lat_deg + other.lat_deg) / 2.0, lon_deg=(lon + 180.0) % 360.0 - 180.0, r_ee=r, r_en=0.0, r_nn=r
-            )
-        return m
-
     def read_lately(self, m: Measurement, window_ns: int) -> bool:
         """Whether a measurement of the same source and origin lies within a time of this one."""
         near = reversed(self.state.ring)
         return any(r.device == m.device and r.origin == m.origin and abs(r.time_ns - m.time_ns) < window_ns for r in near)
 
-    def read_then(self, m: Measurement, window_ns: int) -> Measurement | None:
+    def read_then(self, device: str, window: int, window_ns: int) -> Measurement | None:
         """What stands in the ring for all reads of one reader within a window, which begins at the same moments whoever comes
-        first: in any order of arrival it is the first of them that was read.
+        first (``readers.measured``).
         """
-        window = m.time_ns // window_ns
         return next((r for r in reversed(self.state.ring)
-                     if r.origin == m.origin and r.device == m.device and r.time_ns // window_ns == window), None)  # fmt: skip
+                     if r.origin == "tag_read" and r.device == device and r.time_ns // window_ns == window), None)  # fmt: skip
+
+    def is_old(self, time_ns: int) -> bool:
+        """Whether a time lies before the ring."""
+        return self.base_ns is not None and time_ns <= self.base_ns
 
     def felt_here(self, m: Measurement, model: Model) -> bool:
         """Whether a sensor felt the track where it stands already: how far apart they are is the same error each time, so
@@ -740,7 +684,7 @@ class LiveTrack:
         if not ring or m.time_ns > ring.newest_ns:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
             return False
-        if self._is_old(m.time_ns):
+        if self.is_old(m.time_ns):
             return False
         at = _index(ring, m)
         steps = self._again(m, at)
@@ -754,7 +698,7 @@ class LiveTrack:
         """``put_off`` of a measurement like nearly all late ones, if it is; else nothing is changed."""
         s, time_ns = self.state, m.time_ns
         ring = s.ring
-        if time_ns >= ring.newest_ns or self._is_old(time_ns):
+        if time_ns >= ring.newest_ns or self.is_old(time_ns):
             return False
         at = bisect.bisect_left(ring.times_ns, time_ns)
         if ring.times_ns[at] == time_ns or self._again(m, at) <= s.credit:
@@ -817,7 +761,7 @@ class LiveTrack:
         ``caught_up`` has it; None where it is no such one, and nothing is changed.
         """
         ring, time_ns = self.state.ring, m.time_ns
-        if time_ns >= ring.newest_ns or self._is_old(time_ns) or ring.newest_ns - time_ns > model.keep_ns:
+        if time_ns >= ring.newest_ns or self.is_old(time_ns) or ring.newest_ns - time_ns > model.keep_ns:
             return None
         at = bisect.bisect_left(ring.times_ns, time_ns)
         if ring.times_ns[at] == time_ns or (ring.n >= RING_MOST and at < 2 * KEPT_EACH):  # it would leave the ring at once

@@ -20,6 +20,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, Value
 from birddog.units import NS, iso_from_ns
+from tracking import readers
 from tracking.anchor import apart_m
 from tracking.arms import TOGETHER_M, of
 from tracking.assign import Spot
@@ -189,19 +190,39 @@ class Tracker:
             self._read_elsewhere(live, m, book)
         return outcome
 
-    def read(self, live: LiveTrack, m: Measurement, book: Book) -> None:
-        """A reader has read the track's tag: the first such read of a window is its measurement, whichever comes in first."""
-        old = live.read_then(m, int(self.presets.read_window_s * NS))
-        if old is not None and old.time_ns <= m.time_ns:
-            return
-        if old is not None:
-            self.catch_up(live, book)
-            live.remove(old)
-            self.withdraw(live, old, book)
-            m = msgspec.structs.replace(m, doubted=old.doubted)
-        self.measure(live, m, book)
-        if old is not None and live.state.ring.newest_ns > m.time_ns:
-            self.retell(live, m.time_ns, book)
+    def read(self, live: LiveTrack, m: Measurement, rssi_dbm: float | None, book: Book) -> None:
+        """A reader has read the track's tag: the first read of a window that says where it is is the measurement, whichever
+        comes in first; what was read since, by whichever reader, is decided again with one that comes in late.
+        """
+        window_ns, reads = int(self.presets.read_window_s * NS), live.state.reads
+        own = (m.time_ns // window_ns, m.device)
+        late = readers.heard(reads, m, rssi_dbm)
+        gone, told_ns = [], None
+        for window, device in readers.windows(reads, m.time_ns, window_ns) if late else [own]:
+            old, new = live.read_then(device, window, window_ns), readers.measured(reads, device, window, window_ns)
+            if old is not None and new is not None:
+                new = msgspec.structs.replace(new, here=old.here, doubted=old.doubted)
+            elif new is not None and (window, device) == own:
+                new = msgspec.structs.replace(new, here=m.here)
+            if new == old or (new is not None and live.is_old(new.time_ns)):
+                continue
+            if old is not None:
+                told_ns = old.time_ns if told_ns is None else told_ns
+                if new is None:
+                    gone.append(old)
+                    continue
+                self._take_out(live, old, book)
+            if new is not None:
+                self.measure(live, new, book)
+        for old in gone:
+            self._take_out(live, old, book)
+        if told_ns is not None and live.state.ring.newest_ns > min(told_ns, m.time_ns):
+            self.retell(live, min(told_ns, m.time_ns), book)
+
+    def _take_out(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        self.catch_up(live, book)
+        live.remove(m)
+        self.withdraw(live, m, book)
 
     def _into(self, live: LiveTrack, m: Measurement, book: Book, doubted: bool) -> Outcome:
         model, s = self.model(live), live.state
