@@ -125,9 +125,7 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
         tracker.by_key[key] = back
     theirs = [m for m in s.ring if m.device in one.devices or m in state.ring]
     _move(tracker, theirs, live, back)
-    _as_before(live, one)
-    if (base := live.base) is not None and base.rival is not None and base.rival.device in one.devices:
-        live.rebase(_without(base, base.rival.device, tracker.model(live)))
+    _as_before(live, one, tracker.model(live))
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, back)
     return True, f"{state.track_id} is a track of its own again", back
@@ -145,17 +143,27 @@ def _later(then: TrackStatus, now: TrackStatus) -> TrackStatus:
     return max(then, now, key=WAITS.index)
 
 
-def _as_before(live: LiveTrack, merge: Decided) -> None:
+def _as_before(live: LiveTrack, merge: Decided, model: Model) -> None:
     """What a merge brought is in no filter of the track any more: what has left its ring since goes on from where it stood.
 
-    Where more has left it than the merge found there, some of its own is in no ring, and its filter stays as it is.
+    Where more has left it than the merge found there, some of its own is in no ring, and its filter stays as it is, if it
+    followed its own receivers; else it goes on from where it was last before the merge.  What looks showed since may be of
+    either, and is neither's.
     """
     before, ring = _DECODER.decode(merge.before), live.state.ring
-    base_ns = live.base_ns
-    if base_ns is None or not before.ring.n or base_ns > before.ring.newest_ns:
+    merged_ns = before.ring.newest_ns if before.ring.n else 0
+    own = [m for m in ring if m.time_ns <= merged_ns or m.origin != "sighting"]
+    base, base_ns = live.base, live.base_ns
+    if base is None or base_ns is None:
         return
-    own = [m for m in before.ring if m.time_ns <= base_ns]
-    live.restart(LiveTrack(before).base, [*own, *ring])
+    if before.ring.n and base_ns <= before.ring.newest_ns:
+        live.restart(LiveTrack(before).base, [*(m for m in before.ring if m.time_ns <= base_ns), *own])
+    elif base.device in merge.devices or base.lent:
+        live.restart(LiveTrack(before).core(model), own)
+    else:
+        for device in merge.devices:
+            base = _without(base, device, model)
+        live.restart(base, own)
 
 
 def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tuple[bool, str]:

@@ -1,0 +1,50 @@
+"""A merge by mistake, undone after the window of late data, beside a radar that sees both: each is where its receivers say."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from birddog.model import Device, Placement
+from tests.tracking.test_regrouped import HOME, away_m, case, decide, fix, scan
+
+
+@pytest.mark.parametrize("after", [330])
+@pytest.mark.parametrize("into", ["parked", "driving"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_undone_merge_leaves_neither_on_the_others_lorry(journal, seed, into, after):
+    """What had left the window followed the other's lorry, and the radar's sightings of that carried the track on with it."""
+    rng, said, undone = random.Random(seed), case(journal, ("a", "S1"), ("b", "S2")), 200 + after
+    gap = rng.choice([1500.0, 4000.0])
+    speed = rng.uniform(4.0, 9.0)
+    lat, lon = HOME.geodetic(0.0, 0.0)
+    said.add(0, Device(device="radar", basis="own_sensor"))
+    said.add(0, Placement(device="radar", lat_deg=lat, lon_deg=lon, range_m=15_000.0))
+
+    def at(device: str, t: float) -> tuple[float, float]:
+        return (gap, 0.0) if device == "a" else (0.0, speed * (t - undone))
+
+    def off(sigma: float) -> float:
+        return rng.gauss(0.0, sigma)
+
+    merged = 0
+    for t in range(1, undone + 201):
+        for device, phase in (("a", 3), ("b", 7)):
+            if t % 10 == phase:
+                e, n = at(device, t)
+                said.say(t, fix(device, t, e + off(4.0), n + off(4.0)))
+        if t % 4 == 0:
+            seen = [at(device, t) for device in "ab" if rng.random() < 0.9]
+            said.add(t, scan(t, *((e + off(10.0), n + off(10.0)) for e, n in seen)))
+        rows = {row.identities: row.track_id for row in said.now(t) if row.identities} if t == 200 else {}
+        if rows:
+            one, other = ("a", "b") if into == "parked" else ("b", "a")
+            said.add(t, decide("merge", rows[one,], operation="A", other=rows[other,]))
+            merged = said.seq
+        if t == undone:
+            said.add(t, decide("undo", f"D{merged}", operation="A"))
+        if t > undone + 45 and t % 50 == 0:
+            rows = {row.identities: row for row in said.now(t) if row.identities}
+            assert all(away_m(rows[device,], *at(device, t)) < 60.0 for device in "ab"), t
+    assert all(event.end_ns is not None for event in said.happened("parted", "contradicted"))
