@@ -141,7 +141,7 @@ class Alerts:
         new = Alert(
             alert_id="A" + event.event_id, kind=event.kind, severity=severity, operation=event.operation,
             raised_ns=event.start_ns, cleared_ns=event.end_ns, track_id=event.track_ids[0] if event.track_ids else "",
-            device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
+            device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=recurring.words(event),
             time_source=event.time_source, about=event.about, flag_id=event.flag_id,
         )  # fmt: skip
         return self._put(new if old is None else recurring.changed(old, new))

@@ -25,6 +25,13 @@ WORSE_NS = 300 * NS
 TOGETHER_NS, MEMBERS_MOST, MEMBERS_NAMED = 120 * NS, 256, 4
 #: Events that an alert names, the newest.
 NAMED = 4
+#: What an alert says of a kind of which one event counts by itself how often it was: the alert's own count is over all of them.
+SAYS = {"door_opened": "door opened"}
+
+
+def words(event: Event) -> str:
+    """What an alert says of an event; how often is its own to say."""
+    return SAYS.get(event.kind, event.text)
 
 
 def over_ns(alert: Alert) -> int:
@@ -103,7 +110,7 @@ def again(old: Alert, event: Event, severity: str) -> Alert:
     forgotten = (old.events or (old.alert_id[1:],))[1 - NAMED :]
     new = msgspec.structs.replace(
         old, kind=event.kind, severity=severity, cleared_ns=event.end_ns, lat_deg=event.lat_deg, lon_deg=event.lon_deg,
-        text=_counted(event.text, count, old), time_source=event.time_source, count=count, last_ns=event.start_ns,
+        text=_counted(words(event), count, old), time_source=event.time_source, count=count, last_ns=event.start_ns,
         longest_ns=_longest_ns(old), events=(*forgotten, event.event_id),
     )  # fmt: skip
     graver = _GRAVITY.index(severity) > _GRAVITY.index(old.severity)
@@ -112,12 +119,14 @@ def again(old: Alert, event: Event, severity: str) -> Alert:
 
 def changed(old: Alert, new: Alert) -> Alert:
     """An alert after its newest event changed: it is over, or goes on again (a door that bounces), or says more."""
+    goes_on = old.kind in RECURRING and old.cleared_ns is not None and new.cleared_ns is None
+    count = old.count + (goes_on and old.kind in SAYS)
     kept = msgspec.structs.replace(
         old, kind=new.kind, severity=new.severity, cleared_ns=new.cleared_ns, track_id=new.track_id, device=new.device,
-        lat_deg=new.lat_deg, lon_deg=new.lon_deg, text=_counted(new.text, old.count, old), time_source=new.time_source,
-        flag_id=new.flag_id,
+        lat_deg=new.lat_deg, lon_deg=new.lon_deg, text=_counted(new.text, count, old), time_source=new.time_source,
+        flag_id=new.flag_id, count=count,
     )  # fmt: skip
-    if old.kind not in RECURRING or old.cleared_ns is None or new.cleared_ns is not None:
+    if not goes_on or old.cleared_ns is None:
         return kept
     kept = msgspec.structs.replace(kept, last_ns=old.cleared_ns, longest_ns=_longest_ns(old))
     return asked(kept, old.cleared_ns) if long_ago(old, old.cleared_ns) else kept

@@ -229,6 +229,20 @@ def test_a_door_that_bounces_for_ever_is_asked_about_once_an_hour():
     assert 4 <= asked <= 5
 
 
+def test_the_alert_of_a_door_has_one_number():
+    """An auditor of the demo: "door opened, 2 times so far (4 times since 20:04Z)", which of the two is it?"""
+    alerts = Alerts()
+    for at in (10, 30, 50):  # three events, each a door that opens twice
+        began = event("door_opened", start_ns=at * M, nth=at)
+        alerts.event(began)
+        alerts.event(msgspec.structs.replace(began, end_ns=(at + 1) * M))
+        bounced = msgspec.structs.replace(began, text="door opened, 2 times so far")
+        alerts.event(bounced)
+        row = alerts.event(msgspec.structs.replace(bounced, end_ns=(at + 3) * M))
+    assert (row.alert_id, row.text, row.count) == ("AE10", "door opened (6 times since 00:10Z)", 6)
+    assert Alerts.restore(alerts.snapshot()).snapshot() == alerts.snapshot()
+
+
 def test_a_false_alarm_is_said_and_taken_back():
     alerts = Alerts()
     row = alerts.event(event("silent"))
