@@ -240,6 +240,19 @@ def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watc
 
 
 @pytest.mark.browser
+def test_the_name_of_what_parted_is_in_one_line(stage, makers, watch):
+    """An auditor of the demo: "cr / at / e- / 17" one below the other, for how far away the second place is took the row."""
+    stage.publish(makers["track"](2, name="crate-17", klass="van", rival_lat_deg=52.4, rival_lon_deg=4.4, rival_hits=2,
+                                  rival_device="phone"),
+                  makers["track"](3, name="crate-18", klass="van"), makers["alert"](1, track_id="T2"))  # fmt: skip
+    seen = watch(stage.start(), map=False)
+    seen.row_says('[data-track-id="T2"]', "or 54 km away", "parted")
+    high = [seen.page.locator(f'[data-track-id="{name}"] .name').bounding_box()["height"] for name in ("T2", "T3")]
+    assert high[0] == high[1] < 30
+    seen.clean()
+
+
+@pytest.mark.browser
 def test_the_map_goes_where_the_decision_moved_what_is_selected_and_only_for_who_decided(stage, makers, watch):
     """*It is there* was said, the symbol went 40 km away and out of sight, and the map stayed at the old place."""
     stage.publish(makers["track"](2, rival_lat_deg=52.4, rival_lon_deg=4.4, rival_hits=2, rival_device="phone"),

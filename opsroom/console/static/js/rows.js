@@ -101,7 +101,7 @@ export class TrackList {
     button.dataset.trackId = id;
     button.setAttribute('aria-pressed', 'false');
     row = { item, button };
-    for (const name of ['shape', 'name', 'klass', 'status', 'plus', 'ages', 'alert']) {
+    for (const name of ['shape', 'name', 'klass', 'status', 'plus', 'or', 'ages', 'alert']) {
       row[name] = make('span', name);
       button.append(row[name], ' '); // spaces, so that the row's words do not run together when it is read out
     }
@@ -138,9 +138,10 @@ export class TrackList {
     write(row.name, plain(title(track)));
     write(row.klass, plain(track.class));
     write(row.status, WORDS[track.status] ?? track.status);
-    const or = track.rival ? ` or ${metres(awayM(track, track.rival))} away` : '';
-    write(row.plus, `±${metres(track.ellipse95.major_m)}${or}`);
-    row.plus.title = `half the longest axis of the 95 % ellipse${or && ', and how far away its second place is'}`;
+    write(row.plus, `±${metres(track.ellipse95.major_m)}`);
+    row.plus.title = 'half the longest axis of the 95 % ellipse';
+    write(row.or, track.rival ? `or ${metres(awayM(track, track.rival))} away` : '');
+    row.or.title = 'how far away its second place is';
   }
 
   /** Every track, gravely alarmed ones first, then alarmed ones, then by name; sorted anew only when a name or an alarm has changed. */
