@@ -13,7 +13,21 @@ from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
 from tracking.dated import LAST, Dated, dated
-from tracking.lag import BEHIND_NS, LESS_NS, RUN_NS, SAME_NS, SMALL_NS, SPOILT_MOST, STEADY, Held, Lag, levelled, spoilt
+from tracking.lag import (
+    BEHIND_NS,
+    LESS_NS,
+    LITTLE_NS,
+    LITTLE_SAME_NS,
+    RUN_NS,
+    SAME_NS,
+    SMALL_NS,
+    SPOILT_MOST,
+    STEADY,
+    Held,
+    Lag,
+    levelled,
+    spoilt,
+)  # fmt: skip
 from tracking.lag import heard as lag_heard
 
 #: So many messages are put right when it is known that their clock fell back.
@@ -36,13 +50,15 @@ def about(off_ns: int) -> str:
 class Before(msgspec.Struct, frozen=True, gc=False):
     """What a device's times were: the newest one, by how much it was after the one before (None: not known), and its way then.
 
-    ``many``: its messages come by several ways, of which one may be late; nothing follows from that.  ``as_said``: whether some
-    of its fixes fit its track better at the times that they state than so much later (``as_said``).
+    ``even``: it reports at even times.  ``many``: its messages come by several ways, of which one may be late; nothing follows
+    from that.  ``as_said``: whether some of its fixes fit its track better at the times that they state than so much later
+    (``as_said``).
     """
 
     time_ns: int | None = None
     every_ns: int | None = None
     way_ns: int = 0
+    even: bool = False
     many: bool = False
     as_said: Callable[[Held, int], bool] | None = None
 
@@ -51,6 +67,15 @@ class Before(msgspec.Struct, frozen=True, gc=False):
         if self.time_ns is None or self.many:
             return False
         return time_ns - self.time_ns <= (self.every_ns or 0) - LESS_NS
+
+    def fell_a_little(self, time_ns: int, behind_ns: int) -> bool:
+        """Whether its times went on by so much less than they do as its message is later: its clock fell back between two
+        reports, or it reported early by as much as its way is longer by now.  A second fix of a time may be another device's.
+        """
+        if self.time_ns is None or self.every_ns is None or self.many or not self.even:
+            return False
+        less, later = self.every_ns - (time_ns - self.time_ns), behind_ns - self.way_ns
+        return less >= LITTLE_NS and less != self.every_ns and abs(less - later) <= LITTLE_SAME_NS
 
 
 def is_right(lag: Lag, behind_ns: int) -> bool:
@@ -161,6 +186,12 @@ class Clocks(msgspec.Struct):
         self.said(device, time_ns, book.now_ns)
         return True
 
+    def is_right(self, device: str, lag: Lag, behind_ns: int) -> bool:
+        """Whether a message of a clock that was right takes what its messages take, or hardly longer."""
+        if not is_right(lag, behind_ns):
+            return False
+        return lag.way_ns > 0 or behind_ns < LITTLE_NS or behind_ns < max(self.ways.get(device, (0,))) + LITTLE_NS
+
     def taken_back(self, fix: Fix, now_ns: int) -> Fix | None:
         """A fix of a clock that is off, at the time without that, where it is so steadily; None: it is not, or not yet."""
         one = self.ahead.get(fix.device)
@@ -222,9 +253,11 @@ class Clocks(msgspec.Struct):
         if fix.time_ns is None or fix.time_source != "device":
             return book.now_ns if fix.time_ns is None else fix.time_ns
         old, behind = self.lags.get(fix.device), book.now_ns - fix.time_ns
-        if old is not None and is_right(old, behind):  # as nearly all are
+        if old is not None and self.is_right(fix.device, old, behind):  # as nearly all are
             return fix.time_ns
-        lag = lag_heard(old, fix.time_ns, book.now_ns, back=before.back(fix.time_ns), way_ns=before.way_ns)
+        little = before.fell_a_little(fix.time_ns, behind)
+        lag = lag_heard(old, fix.time_ns, book.now_ns, back=little or before.back(fix.time_ns), way_ns=before.way_ns,
+                        least_ns=LITTLE_NS // 2 if little else SMALL_NS)  # fmt: skip
         going = None if old is None else old.event
         if lag.steady and going is None and lag.correction_ns and lag.is_small and before.as_said is not None:
             if before.as_said(lag.held, lag.correction_ns):

@@ -18,14 +18,16 @@ from birddog.units import NS
 BEHIND_NS = 300 * NS
 #: Less than this more than ever is no clock's at all.
 SMALL_NS = 20 * NS
+#: What reports steadily falls back by so much, where its messages are so much later than they were and no slower.
+LITTLE_NS = 4 * NS
 #: So many messages in a row that are steadily behind are a clock's.
 STEADY = 3
 #: The same of one that is behind by less than BEHIND_NS: messages that take up to half a minute are alike now and then.
 STEADY_SMALL = 4
 #: Steady: within this of the one before.
 SAME_NS = 30 * NS
-#: The same of one that fell back by less than BEHIND_NS, for which so much is little.
-SMALL_SAME_NS = 5 * NS
+#: The same of one that fell back by less than BEHIND_NS, for which so much is little; of less than SMALL_NS.
+SMALL_SAME_NS, LITTLE_SAME_NS = 5 * NS, 2 * NS
 #: A run takes so long at least: what comes in at once was kept.
 RUN_NS = 2 * NS
 #: So much later than its messages were, without its times having gone back: its device may have kept it.
@@ -92,6 +94,16 @@ class Lag(msgspec.Struct, frozen=True):
         return self.run > 0 and self.least_ns < BEHIND_NS
 
     @property
+    def small_ns(self) -> int:
+        """It is right again where its messages take no more than so much longer than they did."""
+        return min(SMALL_NS, (self.first_ns - self.way_ns) // 2)
+
+    @property
+    def same_ns(self) -> int:
+        """How much one that fell back a little may differ from one message to the next."""
+        return SMALL_SAME_NS if self.first_ns - self.way_ns >= SMALL_NS else LITTLE_SAME_NS
+
+    @property
     def correction_ns(self) -> int:
         """What is added to its times: 0 but for a clock that was right and fell back.
 
@@ -116,12 +128,14 @@ def spoilt(lag: Lag, behind_ns: int) -> Lag:
     return right_at(behind_ns, lag.spoilt + 1)
 
 
-def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way_ns: int = 0) -> Lag:
+def heard(
+    old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way_ns: int = 0, least_ns: int = SMALL_NS
+) -> Lag:
     """What is known after one more message that states a time.
 
     Args:
         back: its times went back, or on by much less than they do: it is no longer way that makes it late.
-        way_ns: what its messages took last.
+        way_ns: what its messages took last; least_ns: less than this more is no clock's.
     """
     behind = now_ns - time_ns
     if old is None:
@@ -133,14 +147,14 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
     )
     if old.run == 0:
         # the first that is behind: it fell back, or it is the first of what was kept
-        if behind >= BEHIND_NS or (back and behind - old.way_ns >= SMALL_NS and old.spoilt < SPOILT_MOST):
+        if behind >= BEHIND_NS or (back and behind - old.way_ns >= least_ns and old.spoilt < SPOILT_MOST):
             # what became late little by little until it is so late is a clock that goes slow, and had the way that it had
             store = not back and behind - old.way_ns >= STORE_NS
             return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns, store=store)
         if old.way_ns and -SMALL_NS < behind - old.way_ns < 0 and behind < SMALL_NS:  # not all of them take so long
             return old
         return right_at(behind, old.spoilt)
-    if behind < (old.way_ns + SMALL_NS if old.is_small else BEHIND_NS):
+    if behind < (old.way_ns + old.small_ns if old.is_small else BEHIND_NS):
         return right_at(behind, old.spoilt + (old.is_small and not old.known_ns))
     on, passed = time_ns - old.time_ns, now_ns - old.heard_ns
     if on == 0:
@@ -148,7 +162,7 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
     going = on > 0 and passed >= on / 2 and passed <= 2 * on + RUN_NS
     if going and old.store and old.first_ns - behind > max(DRAINS_NS, (now_ns - old.begun_ns) // DRAINS_PART):
         return fell  # it drains
-    if going and abs(behind - old.least_ns) <= (SMALL_SAME_NS if old.is_small else max(SAME_NS, on // 2)):
+    if going and abs(behind - old.least_ns) <= (old.same_ns if old.is_small else max(SAME_NS, on // 2)):
         least = -levelled(-old.least_ns, -behind)
         lag = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=min(old.run + 1, 1_000_000), least_ns=least)
         return msgspec.structs.replace(lag, known_ns=least) if lag.steady and lag.right and not lag.store else lag

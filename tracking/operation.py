@@ -8,6 +8,7 @@ Longer than 400 lines: a method for each thing that can be heard, and all of the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from functools import partial
 
@@ -32,7 +33,7 @@ from tracking import as_said, budget, copies, lifetime
 from tracking.agenda import NEVER_NS
 from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
-from tracking.clocks import AHEAD_NS, WAY_NS, Before, is_right
+from tracking.clocks import AHEAD_NS, WAY_NS, Before
 from tracking.contact import Look
 from tracking.dated import SURE
 from tracking.deception import JAMS
@@ -42,7 +43,7 @@ from tracking.enrolments import Enrolments
 from tracking.evidence import at_place, of_fix
 from tracking.expectations import Expectations
 from tracking.facts import keep_fact, prune_facts
-from tracking.lag import SMALL_NS
+from tracking.lag import LITTLE_SAME_NS, SMALL_NS
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.operation_state import Gone, OperationState, Owner
@@ -616,15 +617,17 @@ class OperationFold:
     def _before(self, live: LiveTrack, fix: Fix, fmt: str, now_ns: int) -> Before:
         """What a device's times were up to a fix of it; asked where that one takes longer than its messages do."""
         lag = self._state.clocks.lags.get(fix.device)
-        if lag is None or fix.time_ns is None or is_right(lag, now_ns - fix.time_ns):
+        if lag is None or fix.time_ns is None or self._state.clocks.is_right(fix.device, lag, now_ns - fix.time_ns):
             return _UNKNOWN
         if lag.run:
             return Before(as_said=partial(as_said.fits, live, self.tracker.model(live), fix.device))
-        s, last = live.state, live.state.ring.last_fixes(fix.device, 2)
+        s, last = live.state, live.state.ring.last_fixes(fix.device, 4)
         if not last:
             return _UNKNOWN
         way_ns = s.contact_ns - last[-1] if s.ring.newest_ns == last[-1] else WAY_NS
-        return Before(last[-1], last[-1] - last[0] if len(last) > 1 else None, way_ns if 0 <= way_ns < SMALL_NS else WAY_NS,
+        every = [b - a for a, b in itertools.pairwise(last)]
+        even = len(every) == 3 and max(every) - min(every) <= LITTLE_SAME_NS
+        return Before(last[-1], every[-1] if every else None, way_ns if 0 <= way_ns < SMALL_NS else WAY_NS, even,
                       many=fmt == "ais")  # fmt: skip
 
     def _put_right(self, live: LiveTrack, device: str, book: Book) -> None:

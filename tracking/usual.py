@@ -18,14 +18,13 @@ from birddog.units import NS
 from tracking import lifetime
 from tracking.agenda import NEVER_NS
 from tracking.book import Book, Changes, TakenFix
-from tracking.clocks import is_right
 from tracking.dated import LATE_NS, SURE, dated
 from tracking.deception import passes
 from tracking.doubt import TURNS
 from tracking.evidence import of_fix
 from tracking.expectations import Expectations
 from tracking.facts import keep_fact
-from tracking.lag import BEHIND_NS, RIGHT, SMALL_NS
+from tracking.lag import BEHIND_NS, LITTLE_NS, RIGHT, SMALL_NS
 from tracking.lifetime import REGULAR, Expected
 from tracking.measurement import Measurement
 from tracking.operation_state import OperationState, Owner
@@ -94,7 +93,8 @@ class Usual:
         if (
             s.status != "confirmed" or s.open_events or s.decided or not ring.n or s.due_ns <= now_ns
             or (ring.kinds is not None and ring.has("tag_read"))
-            or ((lag is not RIGHT or now_ns - time_ns >= SMALL_NS) and (lag is None or not is_right(lag, now_ns - time_ns)))
+            or ((lag is not RIGHT or now_ns - time_ns >= LITTLE_NS)
+                and (lag is None or not state.clocks.is_right(device, lag, now_ns - time_ns)))
         ):  # fmt: skip
             return None
         if fix.attributes:  # said a second time on the long way they are the same

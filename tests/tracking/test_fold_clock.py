@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import msgspec
 import pytest
@@ -350,7 +351,11 @@ def test_a_way_that_is_long_now_and_then_is_no_clock(kind, journal, monkeypatch)
 @pytest.mark.parametrize("from_s", [0, 900])
 @pytest.mark.parametrize("off_s", [-3, -5, -8, -11, -15, -19])
 def test_a_clock_that_is_seconds_behind_is_held(every_s, off_s, from_s, journal):
-    """An auditor's, .10 to .88 inside: it is where its times have it or, by a clock that is behind, less far on."""
+    """An auditor's, .10 to .88 inside: it is where its times have it or, by a clock that is behind, less far on.
+
+    One that was right and fell back is told of from 5 s on, and drawn where it is.
+    """
+    fell = from_s > 0 and off_s <= -5
     inside = []
     for seed in range(2):
         j, rng = journal(restart=seed == 0), random.Random(seed)
@@ -358,14 +363,52 @@ def test_a_clock_that_is_seconds_behind_is_held(every_s, off_s, from_s, journal)
         for t in range(every_s, 2400, every_s):
             said, way_s = t + (off_s if t >= from_s else 0), rng.uniform(0.5, 2)
             j.say(t + way_s, fix("van", said, 20.0 * t + rng.gauss(0, 5), rng.gauss(0, 5)))
-            if t > max(300, from_s + every_s):
+            if t > max(300, from_s + (5 if fell else 1) * every_s):
                 [row] = j.now(t + every_s / 2)
-                for place in (20.0 * (t + every_s / 2), 20.0 * (t + every_s / 2 - off_s)):
+                for place in (20.0 * (t + every_s / 2), 20.0 * (t + every_s / 2 - off_s))[: 1 if fell else 2]:
                     e, n = about(row, place, 0.0)
                     nis = e * e * row.p_nn - 2 * e * n * row.p_en + n * n * row.p_ee
                     inside.append(nis <= 5.991 * (row.p_ee * row.p_nn - row.p_en**2))
-        assert not j.happened("clock", "jumped")
+        assert [one.device for one in j.happened("clock")] == ["van"] * fell and not j.happened("jumped")
+        assert not fell or abs(int(re.findall(r"\d+", j.happened("clock")[0].text)[0]) + off_s) <= 1
     assert sum(inside) / len(inside) > 0.9
+
+
+@pytest.mark.parametrize("every_s", [10, 30])
+@pytest.mark.parametrize("kind", ["ways longer by 8 s from then on", "reports early now and then", "any order, up to 20 s",
+                                  "8 s longer each other two minutes"])  # fmt: skip
+def test_a_way_that_is_some_seconds_longer_is_no_clock_that_fell_back(kind, every_s, journal):
+    """Its times go on as ever, or it comes in as much sooner."""
+    for seed in range(3):
+        j, rng, said, t = journal(), random.Random(seed), [], float(every_s)
+        j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+        while t < 2400:
+            way_s = rng.uniform(0, 20) if "order" in kind else rng.uniform(0.5, 2)
+            way_s += 8 * (t > 1200 if "then on" in kind else int(t) // 120 % 2 if "minutes" in kind else 0)
+            said.append((t + way_s, t))
+            t += every_s * (rng.choice((1.0, 1.0, 1.0, 0.2)) if "early" in kind else 1.0)
+        for at_s, t in sorted(said):
+            j.say(at_s, fix("van", t, 15.0 * t + rng.gauss(0, 5), rng.gauss(0, 5)))
+        assert not j.happened("clock")
+
+
+@pytest.mark.parametrize("every_s", [10, 30, 60])
+@pytest.mark.parametrize("back_s", [5, 8, 13, 19])
+def test_a_clock_that_fell_back_by_seconds_is_told_until_it_is_right_again(back_s, every_s, journal):
+    """It was held, and told of by nobody; its fixes are taken at the time without it."""
+    j, rng = journal(restart=True), random.Random(back_s)
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+    first, last = 20 * every_s, 40 * every_s
+    for t in range(every_s, 50 * every_s, every_s):
+        said = t - (back_s if first <= t < last else 0)
+        j.say(t + rng.uniform(0.3, 1.5), fix("van", said, 15.0 * t + rng.gauss(0, 5), rng.gauss(0, 5)))
+        if first + 4 * every_s <= t < last:
+            [told] = j.happened("clock")
+            assert told.end_ns is None
+            [row] = j.now(t + 2)
+            assert abs(about(row, 15.0 * (t + 2), 0.0)[0]) < 45.0
+    [told] = j.happened("clock")
+    assert told.end_ns is not None and "behind, steadily" in told.text and told.start_ns <= T0 + (first + 4 * every_s) * NS
 
 
 @pytest.mark.parametrize("every_s", [10, 60])
