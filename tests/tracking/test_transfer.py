@@ -204,3 +204,21 @@ def test_a_tag_that_says_the_place_of_a_lorry_it_never_met_is_told(seed, World, 
     made, _ = meeting(World, seed, 10.0, gap=500.0, creeps=0.0, own="L2", says=says, parts=NEVER)
     told = Told(*devices(10.0)).take(made)
     assert {event.device for event in told.events("belied")} == {"TAG"}
+
+
+@pytest.mark.parametrize("gap", [60.0, 90.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_tag_that_is_belied_for_long_goes_along_with_what_drives_off_with_it(seed, gap, World, Told):
+    """It was carried over, and its receiver hung at where it stood for five minutes (told of); then it is right again."""
+
+    def tag(t: float) -> tuple[float, float]:
+        return lorry(t, 90.0, 50.0, 0.0, 0.0) if t < 180.0 else lorry(t, 250.0, 200.0, gap, 0.0, 560.0)
+
+    def says(t: float) -> tuple[float, float]:
+        return lorry(min(t, PARTS), 90.0, 50.0, 0.0, 0.0) if t < 580.0 else tag(t)
+
+    made, _ = meeting(World, seed, 10.0, gap=gap, creeps=0.0, own="L2", says=says, parts=560.0)
+    told = Told(*devices(10.0)).take(made)
+    assert {event.device for event in told.events("belied")} == {"TAG"} and told.events("belied")[-1].end_ns is not None
+    assert "goes along with L2" in told.events("reacquired")[-1].text
+    assert math.dist(Told.where(rows(Told, told, UNTIL, "TAG")[0]), tag(UNTIL)) < 40.0
