@@ -1,8 +1,10 @@
 """CSV files of people and programs: columns by name in any order, and a bad row refused with its line number.
 
-RFC 4180, UTF-8 (a byte-order mark is let pass).  A file whose header is that of an AIS archive (``devices.archives``:
-MarineCadastre, the Danish Maritime Authority ...) is read as if it had track_id, t, lat, lon, sog_mps, cog_deg, sigma_m; its
-times without a zone are UTC where the archive's own words say so.  A missing column is the caller's error and ends the
+RFC 4180, UTF-8 (a byte-order mark is let pass).  A row with a byte that is none, or with a quote that is not closed where it
+should be, is refused, and the next begins with the next line: what a quote swallows is no row's value.  A file whose header is
+that of an AIS archive (``devices.archives``: MarineCadastre, the Danish Maritime Authority ...) is read as if it had track_id,
+t, lat, lon, sog_mps, cog_deg, sigma_m; its times without a zone are UTC where the archive's own words say so.
+A missing column is the caller's error and ends the
 command; a row whose required value is missing, no number or not finite is said on stderr and left out.  An optional value
 that cannot be read is taken as not given: the first few are said, then how many more there were.
 """
@@ -13,6 +15,7 @@ import contextlib
 import csv
 import io
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -27,6 +30,9 @@ from opsroom.commands.common import say
 MOST_FIELD = 1 << 26
 #: Optional values of a column that are said one by one.
 MOST_SAID = 3
+#: Lines that are read again behind rows that are no CSV; a file of nothing else would be read again from each of its lines.
+LINES_AGAIN = 1_000_000
+_SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 def rows(
@@ -39,21 +45,21 @@ def rows(
         either: groups of columns of which one must be there whole.
 
     Raises:
-        UsageError: the file cannot be read, is not UTF-8, or lacks a column.
+        UsageError: the file cannot be read, its header is not UTF-8, or lacks a column.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as source:
+        # a byte that is no UTF-8 is kept as a surrogate, by which its row is known
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
             text = source.read()
     except OSError as error:
         raise UsageError(error.strerror or str(error), file=path) from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"not UTF-8: {error.reason} at byte {error.start}", file=path) from None
     csv.field_size_limit(MOST_FIELD)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        columns = next(reader)
+        columns = next(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (StopIteration, csv.Error):
         raise UsageError("empty: a header row was expected", file=path, line=1) from None
+    if _odd_byte(columns) is not None:
+        raise UsageError("not UTF-8", file=path, line=1)
     if not set(required) <= set(columns) and set(required) <= set(_ARCHIVE):
         table = _table(text)
         if table is not None and (table.zone or table.ais) and "device" in table.places:
@@ -68,15 +74,66 @@ def rows(
         wanted = " or ".join(", ".join(group) for group in either)
         raise UsageError(f"columns missing: {wanted}", file=path, line=1)
 
-    def each() -> Iterator[tuple[int, dict[str, str]]]:
-        try:
-            for values in reader:
-                if values:
-                    yield reader.line_num, dict(zip(columns, values, strict=False))
-        except csv.Error as error:
-            raise UsageError(f"not CSV: {error}", file=path, line=reader.line_num) from None
+    return columns, ((line, dict(zip(columns, values, strict=False))) for line, values in _records(path, text, columns, ","))
 
-    return columns, each()
+
+def _records(path: str, text: str, columns: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """(line of its end, values) of each row below the header; one that is no CSV or no UTF-8 is refused, with line and field.
+
+    A row of several lines is one where it is CSV and has a value for each column; else its first line is refused, and the next
+    row begins with the next line.
+    """
+    lines: list[str] = []
+    source, before, again = io.StringIO(text, newline=""), 0, 0
+    reader = csv.reader(source, strict=True, delimiter=separator)
+    while True:
+        began, why = before + reader.line_num, ""
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            values, why = [], str(error)
+        ended = before + reader.line_num
+        if not began and not why:
+            continue  # the header
+        if not why and ended > began + 1 and len(values) != len(columns):
+            why = "a quote that is not closed in its line"
+        if why:
+            lines = lines or list(io.StringIO(text, newline=""))
+            again += ended - began
+            if again > LINES_AGAIN:
+                raise UsageError(f"not CSV: {why}", file=path, line=began + 1)
+            refused(path, began + 1, _called(columns, _unquoted(lines[began], separator)), f"not CSV: {why}")
+            before = began + 1
+            reader = csv.reader((lines[k] for k in range(before, len(lines))), strict=True, delimiter=separator)
+        elif (odd := _odd_byte(values)) is not None:
+            byte = next(c for c in values[odd] if "\udc80" <= c <= "\udcff")
+            refused(path, ended, _called(columns, odd), f"not UTF-8: byte 0x{ord(byte) - 0xDC00:02x}")
+        elif values:
+            yield ended, values
+
+
+def _odd_byte(values: list[str]) -> int | None:
+    """Which of some values holds a byte that is no UTF-8."""
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        return next(k for k, value in enumerate(values) if _SURROGATE.search(value))
+    return None
+
+
+def _unquoted(line: str, separator: str) -> int:
+    """In which field of a line the quotes are wrong: the first that is not whole."""
+    field = re.compile(rf'(?:"(?:[^"]|"")*"|(?!")[^{re.escape(separator)}]*){re.escape(separator)}')
+    k = at = 0
+    while (found := field.match(line, at)) is not None:
+        k, at = k + 1, found.end()
+    return k
+
+
+def _called(columns: list[str], k: int) -> str:
+    return columns[k] if k < len(columns) else f"column {k + 1}"
 
 
 #: What a row of an archive has, under our names.
@@ -94,30 +151,24 @@ def _table(text: str) -> archives.Table | None:
 
 def _archive_rows(text: str, table: archives.Table, path: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row under our names) of an archive; a value that cannot be read stays as it is, and is refused as any."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=table.separator)
-    try:
-        next(reader)
-        for values in reader:
-            if not values:
-                continue
-            said = {what: values[place].strip() for what, place in table.places.items() if place < len(values)}
-            numbers = {what: table.number(word) for what, word in said.items() if what not in ("device", "time", "name")}
-            row = {ours: said.get(what, "") for ours, what in zip(_ARCHIVE, ("device", "time", "lat", "lon"), strict=False)}
-            with contextlib.suppress(ValueError):
-                time_ns = table.time_ns(row["t"])
-                row["t"] = f"{time_ns // NS}.{time_ns % NS:09d}" if time_ns >= 0 else row["t"]
-            course = numbers.get("course")
-            sigma_m = numbers.get("sigma") if said.get("sigma") else accuracy(said.get("accuracy") or None)[0]
-            speed_mps = None if numbers.get("knots") == archives.NO_SPEED_KN else archives.speed_mps(numbers)
-            if table.ais and course == archives.NO_COURSE_DEG:
-                course = None
-            for name, value in (("lat", numbers.get("lat")), ("lon", numbers.get("lon")), ("sog_mps", speed_mps),
-                                ("cog_deg", course), ("sigma_m", sigma_m)):
-                if value is not None:
-                    row[name] = repr(value)
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise UsageError(f"not CSV: {error}", file=path, line=reader.line_num) from None
+    called = next(csv.reader(text.splitlines()[:1], delimiter=table.separator))
+    for line, values in _records(path, text, called, table.separator):
+        said = {what: values[place].strip() for what, place in table.places.items() if place < len(values)}
+        numbers = {what: table.number(word) for what, word in said.items() if what not in ("device", "time", "name")}
+        row = {ours: said.get(what, "") for ours, what in zip(_ARCHIVE, ("device", "time", "lat", "lon"), strict=False)}
+        with contextlib.suppress(ValueError):
+            time_ns = table.time_ns(row["t"])
+            row["t"] = f"{time_ns // NS}.{time_ns % NS:09d}" if time_ns >= 0 else row["t"]
+        course = numbers.get("course")
+        sigma_m = numbers.get("sigma") if said.get("sigma") else accuracy(said.get("accuracy") or None)[0]
+        speed_mps = None if numbers.get("knots") == archives.NO_SPEED_KN else archives.speed_mps(numbers)
+        if table.ais and course == archives.NO_COURSE_DEG:
+            course = None
+        for name, value in (("lat", numbers.get("lat")), ("lon", numbers.get("lon")), ("sog_mps", speed_mps),
+                            ("cog_deg", course), ("sigma_m", sigma_m)):
+            if value is not None:
+                row[name] = repr(value)
+        yield line, row
 
 
 def refused(path: str, line: int, field: str, why: str) -> None:

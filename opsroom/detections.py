@@ -46,6 +46,8 @@ from opsroom.csv_rows import Optional, number, refused, rows, taken, time_ns, to
 from tracking.engine import floored
 from tracking.presets import Presets
 
+#: What a sensor may be: positions, range and bearing, a reader of tags.
+KINDS = ("xy", "rb", "portal")
 #: No sensor scans a place faster; each scan of a tracker costs its time.
 LEAST_PERIOD_S = 0.1
 #: A time beyond this is no scenario's, whose clock begins at 0.
@@ -427,6 +429,8 @@ def _scenario(path: str | None) -> tuple[dict[str, Sensor], tuple[float, float] 
         where = f"sensors[{i}]."
         if not isinstance(s, dict) or not isinstance(s.get("id"), str):
             raise UsageError("a text was expected", file=path, field=where + "id")
+        if s["id"] in sensors:
+            raise UsageError(f"{s['id'][:40]!r} is there twice", file=path, field=where + "id")
         sensors[s["id"]] = _sensor(s, where, path, value)
     origin = None
     if said.get("origin_lat") is not None and said.get("origin_lon") is not None:
@@ -437,8 +441,8 @@ def _scenario(path: str | None) -> tuple[dict[str, Sensor], tuple[float, float] 
 
 
 def _sensor(s: dict[str, Any], where: str, path: str, value: Any) -> Any:
-    def four(name: str, count: int) -> tuple[float, ...] | None:
-        found = s.get(name)
+    def four(name: str, count: int, found: Any = None) -> tuple[float, ...] | None:
+        found = s.get(name) if found is None else found
         if found is None:
             return None
         if not isinstance(found, list) or len(found) != count:
@@ -448,17 +452,32 @@ def _sensor(s: dict[str, Any], where: str, path: str, value: Any) -> Any:
         return tuple(value({str(i): v}, str(i), 0.0, f"{where}{name}.") for i, v in enumerate(found))
 
     area, latency = four("area_e0_e1_n0_n1", 4), four("latency_s", 2)
+    kind, pd = s.get("kind"), value(s, "pd", PD, where)
+    if kind is not None and kind not in KINDS:
+        why = f"one of {', '.join(KINDS)} was expected, not {str(kind)[:40]!r}"
+        raise UsageError(why, file=path, field=where + "kind")
+    if not 0.0 < pd <= 1.0:
+        raise UsageError("a chance above 0 and at most 1 was expected", file=path, field=where + "pd")
+    if four("pos", 2) is None and kind == "rb":
+        raise UsageError("where it stands was expected: its bearings are from there", file=path, field=where + "pos")
+    r = s.get("R")
+    if r is not None:
+        if not isinstance(r, list) or len(r) != 2:
+            raise UsageError("two rows of two numbers were expected", file=path, field=where + "R")
+        (r_ee, r_en), (r_ne, r_nn) = (four("R", 2, row) or (0.0, 0.0) for row in r)
+        if r_en != r_ne or floored(r_ee, r_en, r_nn) is None:
+            raise UsageError("no covariance (symmetric, positive definite)", file=path, field=where + "R")
     clutter = CLUTTER_PER_M2
     if area is not None and s.get("clutter_per_scan") is not None and (area[1] - area[0]) * (area[3] - area[2]) > 0.0:
         clutter = max(value(s, "clutter_per_scan", 0.0, where), 0.0) / ((area[1] - area[0]) * (area[3] - area[2]))
     period_s = value(s, "period", 0.0, where)
     if 0.0 < period_s < LEAST_PERIOD_S:
         raise UsageError(f"0 or at least {LEAST_PERIOD_S:g} seconds were expected", file=path, field=where + "period")
-    anonymous = s.get("kind") in ("xy", "rb") and s.get("type") != "gps_tag"
-    tagged = s.get("kind") in ("xy", "rb") and s.get("type") == "gps_tag"
+    anonymous = kind in ("xy", "rb") and s.get("type") != "gps_tag"
+    tagged = kind in ("xy", "rb") and s.get("type") == "gps_tag"
     return Sensor(
-        name=s["id"], portal=s.get("kind") == "portal", reports_s=max(period_s, 0.0) if tagged else 0.0,
-        pd=min(max(value(s, "pd", PD, where), 0.05), 0.99), clutter_per_m2=clutter,
+        name=s["id"], portal=kind == "portal", reports_s=max(period_s, 0.0) if tagged else 0.0,
+        pd=min(max(pd, 0.05), 0.99), clutter_per_m2=clutter,
         period_s=max(period_s, 0.0) if anonymous else 0.0, phase_s=value(s, "phase", 0.0, where),
         latency_s=latency[1] if latency is not None else LATENCY_S, prompt=latency is None,
         area=None if area is None else (area[0], area[1], area[2], area[3]),

@@ -89,7 +89,10 @@ def _plain(source: Any, path: str, names: dict[str, int], parts: list[tuple[np.n
         return False
     order = [columns.index(name) for name in wanted]
     line = 2
-    called = [c.decode() for c in columns]
+    try:
+        called = [c.decode() for c in columns]
+    except UnicodeDecodeError:
+        return False  # the other reader says so
     for block, end in _blocks(source):
         has_returns = block.find(b"\r", 0, end) >= 0
         if block.find(b'"', 0, end) >= 0 or block.find(b"\0", 0, end) >= 0:

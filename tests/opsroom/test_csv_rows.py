@@ -47,12 +47,34 @@ def test_a_row_that_is_cut_short_is_left_out(tmp_path, capsys):
 @pytest.mark.parametrize("text,said", [
     ("", ":1: empty"), (b"\xef\xbb\xbf", ":1: empty"), ("id,x\n", ":1: t: no such column"),
     ("id,t,x,t\n", ":1: t: two columns"),
-    ('id,t,x\na,1,"2', "not CSV"), (b"id,t,x\n\xff,1,2\n", "not UTF-8"),
+    (b"id\xff,t,x\na,1,2\n", ":1: not UTF-8"),
 ])  # fmt: skip
 def test_a_file_that_is_none_is_one_line(tmp_path, text, said):
     with pytest.raises(UsageError) as caught:
         read(tmp_path / "c.csv", text)
     assert f"{tmp_path}/c.csv" in str(caught.value) and said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("row,said", [
+    (b"\xff\xfe,1,2.5", "id: not UTF-8: byte 0xff"), (b"a,1,2\xe9", "x: not UTF-8: byte 0xe9"),
+    (b'"abc,1,2.5', "id: not CSV"), (b'a,"1,2.5', "t: not CSV"), (b'a,1,"2', "x: not CSV"), (b'"a"b,1,2', "id: not CSV"),
+    (b'a,"1"2,3', "t: not CSV"), (b'"a,""b""\n', "id: not CSV"),
+])  # fmt: skip
+def test_a_row_that_is_none_is_refused_and_the_rest_goes_on(tmp_path, capsys, row, said):
+    """An auditor: one byte that is no UTF-8, one quote, and nothing of the whole file was read."""
+    for rest in (b"b,2,3", b'"b",2,3', b'b,2,"3"', b'"b ""c""","2","3"'):
+        for after in (1, 3):
+            text = b"\n".join([b"id,t,x", b"a,1,2.5", row.rstrip(), *[rest] * after]) + b"\n"
+            assert [got["x"] for got in read(tmp_path / "c.csv", text)] == [2.5] + [3.0] * after
+            err = capsys.readouterr().err
+            assert f"{tmp_path}/c.csv:3: {said}" in err and err.count("; row left out\n") == 1 and err.isascii()
+    assert [got["x"] for got in read(tmp_path / "c.csv", b"id,t,x\na,1,2.5\n" + row.rstrip())] == [2.5]
+    assert f"{tmp_path}/c.csv:3: {said}" in capsys.readouterr().err
+
+
+def test_a_quote_in_each_row_is_read_in_time(tmp_path, capsys):
+    assert read(tmp_path / "c.csv", "id,t,x\n" + 'a,1,"2\n' * 20_000 + "a,1,2\n") == [{"t": 1_000_000_000, "x": 2.0}]
+    assert capsys.readouterr().err.count("not CSV") == 20_000
 
 
 def test_one_group_of_columns_is_enough(tmp_path):

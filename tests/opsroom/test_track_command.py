@@ -212,7 +212,19 @@ def test_looks_of_decades_are_refused_in_a_line(tmp_path, capsys):
     "text, said", [("{", "not JSON"), ("[]", "sensors"), ('{"sensors": [{"id": "a", "pd": NaN}]}', "not JSON"),
                    ('{"sensors": [{"id": "a", "pd": "x"}]}', "sensors[0].pd"),
                    ('{"sensors": [{"id": "a", "kind": "xy", "period": 1e-9}]}', "sensors[0].period: 0 or at least 0.1 seconds"),
-                   ('{"sensors": [{"id": "a", "latency_s": [0, null]}]}', "sensors[0].latency_s.1")],
+                   ('{"sensors": [{"id": "a", "latency_s": [0, null]}]}', "sensors[0].latency_s.1"),
+                   ('{"sensors": [{"id": "a", "pd": 2}]}', "sensors[0].pd: a chance"),
+                   ('{"sensors": [{"id": "a", "pd": 0}]}', "sensors[0].pd: a chance"),
+                   ('{"sensors": [{"id": "b"}, {"id": "a", "pd": -1}]}', "sensors[1].pd: a chance"),
+                   ('{"sensors": [{"id": "a"}, {"id": "b"}, {"id": "a"}]}', "sensors[2].id: 'a' is there twice"),
+                   ('{"sensors": [{"id": "a", "kind": "banana"}]}', "sensors[0].kind: "),
+                   ('{"sensors": [{"id": "a", "kind": 7}]}', "sensors[0].kind: "),
+                   ('{"sensors": [{"id": "a", "kind": "rb"}]}', "sensors[0].pos: "),
+                   ('{"sensors": [{"id": "a", "kind": "rb", "pos": [0]}]}', "sensors[0].pos: "),
+                   ('{"sensors": [{"id": "a", "kind": "xy", "R": [[-1, 0], [0, 1]]}]}', "sensors[0].R: no covariance"),
+                   ('{"sensors": [{"id": "a", "kind": "xy", "R": [[1, 0], [2, 1]]}]}', "sensors[0].R: no covariance"),
+                   ('{"sensors": [{"id": "a", "kind": "xy", "R": [[1, 0], [0]]}]}', "sensors[0].R: "),
+                   ('{"sensors": [{"id": "a", "kind": "xy", "R": 9}]}', "sensors[0].R: ")],
 )  # fmt: skip
 def test_a_wrong_scenario_is_one_line(files, tmp_path, capsys, text, said):
     (tmp_path / "w.json").write_text(text)
