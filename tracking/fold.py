@@ -505,7 +505,11 @@ class Fold:
         # one that names no operation (journals of version 1 held such) is that of its track
         if any(fold.decided(decision, book.seq, book) for name, fold in self._folds.items() if named in ("", name)):
             return
-        gone = "it did nothing, or is undone already" if decision.action == "undo" else "there is no such track any more"
+        gone = "there is no such track any more"
+        if decision.action == "undo" and named:
+            gone = f"it did nothing in {named}, or is undone already; what was given in another operation is undone there"
+        elif decision.action == "undo":
+            gone = "it did nothing, or is undone already"
         text = f"{decision.by}: {decision.action} of {decision.subject}: {gone} (D{book.seq})"
         told_in = named if named in self._state.numbers else OPEN  # an id of a case is made of its number
         book.event(

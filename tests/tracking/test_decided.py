@@ -118,6 +118,16 @@ def test_a_decision_of_one_case_does_nothing_in_another(folded):
     assert (events[-1].kind, events[-1].operation) == ("decided_nothing", "B")
 
 
+def test_an_undo_with_another_operation_does_not_say_that_the_decision_did_nothing(folded):
+    """An auditor: a decision of a case, undone in ``open``, was said to have done nothing; it had, and was not undone."""
+    number = len(CASE) + len(DRIVE) + 1
+    undo = (62, Decision(action="undo", subject=f"D{number}", by="ben", operation="open"))
+    said, events = folded([*CASE, *DRIVE, false_fix(61, 60), undo])
+    kept, _ = folded([*CASE, *DRIVE, false_fix(61, 60)])
+    assert rows(said, 65) == rows(kept, 65) and (events[-1].kind, events[-1].operation) == ("decided_nothing", "open")
+    assert "did nothing in open, or is undone already; what was given in another operation is undone there" in events[-1].text
+
+
 def test_the_only_fix_of_a_track_stays(folded):
     _, events = folded([*CASE, DRIVE[0], false_fix(11, 10)])
     assert "is all that is known" in events[-1].text
