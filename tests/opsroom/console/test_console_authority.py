@@ -46,3 +46,27 @@ def test_a_warrant_what_is_due_of_it_what_is_out_and_what_was_sealed_are_on_the_
                   "still out", "hand over:DE", "OVERDUE since", "DE: NO CONSENT, Zollfahndung takes over by", "PL: NO CONSENT"):
         assert words in rows, (words, rows)
     seen.clean()
+
+
+def test_what_a_warrant_ended_is_no_lost_thing(stage, makers, watch):
+    """An auditor of the demo: after 20 min the filled circle of what nobody may follow covered the map."""
+    said = json.loads(warrant(datetime.now(UTC) - timedelta(days=2)))
+    del said["route"]
+    for action, by, text in (("add", "anna", json.dumps(said)), ("approve", "bea", "")):
+        stage.entry(model.WarrantAct(warrant="W7", action=action, by=by, operation="nightjar", said=text), "warrant")
+    stage.entry(model.Attachment(device="bd-0001", shipment="crate", operation="nightjar", from_ns=time.time_ns() - 10**12),
+                "attachment")  # fmt: skip
+    wide = {"status": "coasting", "p_ee": 9e6, "p_en": 0.0, "p_nn": 9e6}
+    stage.publish(makers["track"](1, **wide), makers["track"](2, operation="open", **wide))
+    seen = watch(stage.start())
+    seen.drawn(2)
+    seen.row_says('[data-track-id="T1"]', "warrant expired")
+    seen.row_says('[data-track-id="T2"]', "coasting")
+    shown = seen.page.evaluate("""async () => {
+      const m = await birddog.chart.ready;
+      if (!m.loaded()) await new Promise(r => m.once('idle', r));
+      const of = layer => [...new Set(m.queryRenderedFeatures({ layers: [layer] }).map(f => f.properties.id))].sort();
+      return [of('ellipses'), of('ellipses-line'), of('tracks')];
+    }""")
+    assert shown == [["T2"], ["T1", "T2"], ["T1", "T2"]]
+    seen.clean()

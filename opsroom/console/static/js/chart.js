@@ -4,7 +4,7 @@
 import * as maplibre from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
 import { ring, unroll } from './ellipse.js';
 import { SHAPES, image } from './shapes.js';
-import { marks, title } from './store.js';
+import { marks, title, unwarranted } from './store.js';
 import { around } from './view.js';
 import { plain, position } from './words.js';
 
@@ -78,8 +78,9 @@ function style() {
       { id: 'meet', type: 'circle', source: 'meet', paint: { 'circle-radius': 7, 'circle-color': 'rgba(0,0,0,0)', 'circle-stroke-color': '#8ff0ff', 'circle-stroke-width': 2 } },
       { id: 'meet-label', type: 'symbol', source: 'meet', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
         'text-radial-offset': 0.9 }), paint: { ...halo, 'text-color': '#8ff0ff' } },
-      { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': ['match', ['get', 'shape'], ['coasting', 'silent'], 0.07, 0.14] } },
-      { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': 0.9 } },
+      // of what a warrant ended, which nobody looks for, the edge alone: it grows over everything else
+      { id: 'ellipses', type: 'fill', source: 'ellipses', filter: ['!', ['get', 'ended']], paint: { 'fill-color': COLOUR, 'fill-opacity': ['match', ['get', 'shape'], ['coasting', 'silent'], 0.07, 0.14] } },
+      { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': ['case', ['get', 'ended'], 0.35, 0.9] } },
       { id: 'trails-guess', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], false],
         paint: { 'line-color': '#ffc857', 'line-width': 1.6, 'line-dasharray': [2, 2], 'line-opacity': 0.9 } },
       { id: 'trails', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], true],
@@ -280,7 +281,7 @@ export class Chart {
   }
 
   ellipse(track) {
-    return feature({ type: 'Polygon', coordinates: [ring(track)] }, { id: track.track_id, shape: track.status });
+    return feature({ type: 'Polygon', coordinates: [ring(track)] }, { id: track.track_id, shape: track.status, ended: Boolean(unwarranted(track)) });
   }
 
   trailDiff(ids, seen) {

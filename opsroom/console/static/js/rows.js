@@ -3,7 +3,7 @@
 
 import { awayM } from './ellipse.js';
 import { icon, SHAPES } from './shapes.js';
-import { marks, title } from './store.js';
+import { marks, title, unwarranted } from './store.js';
 import { age, metres, often, plain } from './words.js';
 
 /** @param {string} tag @param {string} [className] @param {string} [text] set as text, never as markup */
@@ -137,7 +137,9 @@ export class TrackList {
     row.button.dataset.lon = track.lon_deg;
     write(row.name, plain(title(track)));
     write(row.klass, plain(track.class));
-    write(row.status, WORDS[track.status] ?? track.status);
+    const why = unwarranted(track);
+    write(row.status, why || (WORDS[track.status] ?? track.status));
+    row.status.title = why && 'nothing that it says is kept; where it is by what was kept before';
     write(row.plus, `±${metres(track.ellipse95.major_m)}`);
     row.plus.title = 'half the longest axis of the 95 % ellipse';
     write(row.or, track.rival ? `or ${metres(awayM(track, track.rival))} away` : '');

@@ -171,3 +171,14 @@ export function graver(a, b) {
   const seen = (x) => (x.open ? 0 : 1);
   return seen(a) - seen(b) || GRAVITY[a.severity] - GRAVITY[b.severity] || (a.began < b.began ? 1 : -1);
 }
+
+/**
+ * Why nothing of a track is kept any more where its warrant has ended: it is not lost, and nobody looks for it.
+ * @returns {string} "warrant expired", "no warrant"; "" where it is heard, or may be
+ */
+export function unwarranted(track) {
+  if (!track.authority || !['coasting', 'silent'].includes(track.status)) return '';
+  const { state } = track.authority;
+  if (state === 'none') return 'no warrant';
+  return ['expired', 'revoked', 'installed_late'].includes(state) ? `warrant ${state.replaceAll('_', ' ')}` : '';
+}
