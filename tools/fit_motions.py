@@ -1,7 +1,7 @@
 """How likely the hidden fixes of the public real tracks are by `birddog locate`, and by its motions with one number changed.
 
     .venv/bin/python tools/fit_motions.py [--data ../shared/data/tracking/real] [--each 3] [--mode live|smoothed|both]
-                                          [--motion 5] [--factor 0.5 2] [--search] [--beside ../shared/data/predict]
+                                          [--motion 5] [--factor 0.5 2] [--search] [--beside ../shared/data/predict] [--fold]
 
 Prints the mean log density (1/m²) of the fixes that each set hides (every fifth; those of one minute in three), the median and
 95th percentile of the error and what the 95 % ellipse holds.  With ``--motion`` also for each number of that motion, and for
@@ -11,8 +11,10 @@ takes every N-th track only.  The fixes are told the sigma with which a Kalman f
 
 ``--beside`` only tells and fits nothing: the same figures of vessels and trips of the same waters and roads that are in none of
 the sets, hidden by the same rule, and what the ellipse holds of slow and fast vessels.  What is gained on the sets must be
-gained there too.  Half of the vessels lie still, whose fixes are right to a metre or less: with the 4 m that is added to their
-covariance any ellipse holds them, so that a set holds the more, the more of its vessels lie still.
+gained there too.  ``--fold`` puts the two motions before the others that only the live fold has (ROUND is motion 0, HARD 1):
+the tracks do not show them, so that they cost density here; how much says how likely they may be.  Half of the vessels lie
+still, whose fixes are right to a metre or less: with the 4 m that is added to their covariance any ellipse holds them, so that
+a set holds the more, the more of its vessels lie still.
 """
 
 from __future__ import annotations
@@ -224,7 +226,10 @@ def main() -> None:
     parser.add_argument("--factor", type=float, nargs="+", default=[0.5, 2.0])
     parser.add_argument("--search", action="store_true", help="go on from the best change until none is better")
     parser.add_argument("--beside", type=Path, metavar="DIR", help="tell of the tracks of data/predict too, and by speed")
+    parser.add_argument("--fold", action="store_true", help="with the two motions of the live fold, as 0 and 1")
     args = parser.parse_args()
+    if args.fold:
+        locate.MODES = (bank.ROUND, bank.HARD, *locate.MODES)
     modes = ["live", "smoothed"] if args.mode == "both" else [args.mode]
     sets = [read(args.data, *key, args.each) for key in SIGMA_M]
     base = mean_log(sets, modes, told=True)

@@ -21,8 +21,8 @@ RIVAL_S = 7200
 #: Where a Core stands: (lat_deg, lon_deg, x) as ``step.placed`` gives it.
 Place = tuple[float, float, State]
 
-#: What ``kernel.whiter`` sums up, and the residual (e, n) of the newest fix.
-White = tuple[float, float, float, float]
+#: What ``kernel.whiter`` sums up, the residual (e, n) of the newest fix, and how far the filter lags (``kernel.lagged``).
+White = tuple[float, float, float, float, float]
 
 
 #: What ``kernel.gone_on`` keeps: how fast it goes (east, north, m/s), for how long it was seen to go on, how often not, by how
@@ -77,7 +77,8 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         stay_e, stay_n: where it was on average since it stays, stay_s long.
         sides: whether its fixes are from the same two places in turn.
         receivers: of a track that several devices gave fixes: where each of them is to the first; else empty.
-        white: how far the errors of its receiver last (``kernel.whiter``): two sums, and the residual of its last fix.
+        white: how far the errors of its receiver last (``kernel.whiter``): two sums, and the residual of its last fix; and how
+            far the filter lags behind what goes (``kernel.lagged``), m² per axis.
         way: whether it goes on where its fixes are far apart (``onward``), and how fast it goes (``reach``).
     """
 
@@ -107,7 +108,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stay_s: float = 0.0
     sides: Sides | None = None
     receivers: Receivers = ()
-    white: White = (0.0, 0.0, 0.0, 0.0)
+    white: White = (0.0, 0.0, 0.0, 0.0, 0.0)
     way: Way = (0.0, 0.0, 0.0, 0.0, LEG_MISS2, 0.0, 0.0)
 
     @property

@@ -79,6 +79,6 @@ def unpacked(core: Core | bytes | None) -> Core | None:
     lat0, lon0, bias, spot_e, spot_n, stay_e, stay_n, stay_s = head[15:23]
     return Core(
         time_ns, lat0, lon0, Bank(b"".join(parts)), head[1:15], updated_ns, first_ns, bias, hits, refused, spot_e, spot_n,
-        moved_ns, rival, run, recent, fixed, device, fix_ns, lent, noise, stay_e, stay_n, stay_s, sides, receivers, head[23:27],
-        head[27:34],
+        moved_ns, rival, run, recent, fixed, device, fix_ns, lent, noise, stay_e, stay_n, stay_s, sides, receivers, head[23:28],
+        head[28:35],
     )  # fmt: skip

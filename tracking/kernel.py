@@ -129,6 +129,10 @@ WHITE_MEMORY, WHITE_PRIOR, WHITE_S = 80.0, 2.0, 150.0
 #: receiver's, and what they share the way's (a launch of .5 g and more was believed to have a receiver three times as bad as it
 #: states, and followed 20 to 40 m behind).
 DIFFERS_S, DIFFERS_MPS = 10.0, 3.0
+#: ``lagged``: what residuals of what goes have in common with the one before is the mean of about so many, none of which counts
+#: for more than so many variances; the ellipse holds so much of it, less a part of a fix's variance (as much as white errors
+#: have in common by chance).
+LAG_MEMORY, LAG_STEP, LAG_HELD, LAG_CHANCE = 20.0, 9.0, 1.25, 0.1
 #: Where something stays is the mean of about so long, s.
 STAY_S = 14_400.0
 #: Where it began to stay is the mean of where it was seen for so long from then on, s.
@@ -164,10 +168,11 @@ STATED, SIDES, SAME = 1, 2, 4
 USED, CHANGED, LEFT, FIRST = 1, 2, 4, 8
 #: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
 #: (8), its device's noise (6), the two sides (10), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
-#: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (7).
-ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 26, 42, 58, 62, 69
+#: as its row says it (16), whether its receiver's errors last and the filter lags (5), and whether it goes on between seldom
+#: fixes (7).
+ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 26, 42, 58, 63, 70
 #: ``squeeze``: numbers before those of the motions, and how the first tells how many they are beside which of them are awake.
-HEAD, MOTIONS = 34, 65_536
+HEAD, MOTIONS = 35, 65_536
 #: ``onward``: the squared distance, of P, at which what an ellipse is to hold lies at most: that of the 90 % ellipse.
 HELD_NIS = 4.605
 #: A place that is to lie on the edge of the 95 % ellipse is held at so much of its distance.
@@ -766,6 +771,36 @@ def lasting_share(white: float, white_n: float) -> float:
     return min(max((WHITE_MOST - mean) / (WHITE_MOST - WHITE_LEAST), WHITE_FLOOR), 1.0)
 
 
+def lagged(
+    lag: float, dt_s: float, e: float, n: float, y_e: float, y_n: float, ve: float, vn: float, was_e: float, was_n: float,
+    r: float,
+) -> float:  # fmt: skip
+    """How far a filter is off that lags behind what goes, m² per axis: what its residual has in common with the one before.
+
+    Of a filter that is right residuals have nothing in common.  In a turn that no motion of the bank has, or where a stated
+    speed is half a second ahead, all of them are to one side: then it is off by as much, whatever its own P says.
+
+    Args:
+        dt_s: since the fix before.
+        e, n: the residual, after the update; y_e, y_n: that of the fix before, which is turned as the course has turned since.
+        ve, vn: how fast it goes; was_e, was_n: at the fix before; r: R per axis, m².
+    """
+    if dt_s <= 0.0:
+        return lag
+    if dt_s > DIFFERS_S:
+        return 0.0
+    now2 = ve * ve + vn * vn
+    was2 = was_e * was_e + was_n * was_n
+    found = 0.0
+    if min(now2, was2) > DIFFERS_MPS * DIFFERS_MPS:
+        size = math.sqrt(now2 * was2)
+        c = (ve * was_e + vn * was_n) / size
+        s = (was_e * vn - was_n * ve) / size
+        found = (e * (c * y_e - s * y_n) + n * (s * y_e + c * y_n)) / 2.0
+        found = min(max(found, -LAG_STEP * r), LAG_STEP * r)
+    return lag + (found - lag) / LAG_MEMORY
+
+
 def wandered(count_l: float, r_l: float, dt_s: float, stood_s: float, away2: float) -> tuple[float, float]:
     """``learnt.wandered`` of one device's ``count_l`` and ``r_l``."""
     n = stood_s / LASTING_S
@@ -1198,7 +1233,11 @@ def _follow(
         count_v, r_v = mean_of(count_v, r_v, ((v0 - x1) ** 2 + (v1 - x3) ** 2 + out[at + 8] + out[at + 13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS * VELOCITY_LEAST_MPS, VELOCITY_SHARE * VELOCITY_SHARE * (x1 * x1 + x3 * x3))
     gain = min(1.0, (p_ee + p_nn) / (r_ee + r_nn))
-    white, white_n = 0.0, 0.0
+    white, white_n, lag = 0.0, 0.0, 0.0
+    if flags & SAME:
+        lag = lagged(
+            row[to + WHITE + 4], dt_s, z0 - e, z1 - n, row[to + WHITE + 2], row[to + WHITE + 3], out[at + 1], out[at + 3],
+            row[at + 1], row[at + 3], (r_ee + r_nn) / 2.0)
     if flags & STATED and flags & SAME:
         white, white_n = row[to + WHITE], row[to + WHITE + 1]
         if 0.0 < dt_s <= WHITE_S:
@@ -1209,7 +1248,7 @@ def _follow(
         last = unsaid(count_l, r_l, last, said, lasting_share(white, white_n))
     else:
         last = max(last, lasts(count_l, r_l, base))
-    bias += gain * (last - bias)
+    bias = max(bias + gain * (last - bias), LAG_HELD * lag - LAG_CHANCE * (r_ee + r_nn) / 2.0)
     stay = to + ANCHOR + 3
     stood_s = row[stay + 4]
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
@@ -1235,8 +1274,8 @@ def _follow(
         row[to + NOISE + k] = (count, r, count_v, r_v, count_l, r_l)[k]
     for k in range(12):
         row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off, every_s, even)[k]
-    for k in range(4):
-        row[to + WHITE + k] = (white, white_n, z0 - e, z1 - n)[k]
+    for k in range(5):
+        row[to + WHITE + k] = (white, white_n, z0 - e, z1 - n, lag)[k]
     _told(row, at)
     return USED | (CHANGED if side & 1 else 0) | (FIRST if side & 2 else 0) | (LEFT if left else 0)
 
@@ -1312,10 +1351,10 @@ def squeeze(row, modes, out):
         out[1 + k] = row[at + k]
     for k in range(8):
         out[15 + k] = row[to + ANCHOR + k]
-    for k in range(4):
+    for k in range(5):
         out[23 + k] = row[to + WHITE + k]
     for k in range(7):
-        out[27 + k] = row[to + WAY + k]
+        out[28 + k] = row[to + WAY + k]
     n, awake, bit = HEAD, 0.0, 1.0
     for k in range(0, at, WIDTH):
         out[n] = row[k]
@@ -1355,7 +1394,7 @@ _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "is_torn", "unseen", "hidden",
     "usually", "sided",
     "mean_of", "found_of", "not_of_the_way",
-    "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "faster", "gone_on",
+    "lasts", "unsaid", "lasting_share", "boasts", "whiter", "lagged", "wandered", "rested", "faster", "gone_on",
     "going", "reach_m", "_en", "_geodetic", "_rotated", "_lasting", "_told", "_holding", "_any_way", "_reached", "_show",
     "_follow",
 )  # fmt: skip

@@ -57,7 +57,7 @@ from tracking.sides import Sides
 
 _STATE, _FILTER, _SIX, _TWELVE = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("12d")
 _SEVEN = struct.Struct("7d")
-_TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
+_TWO, _THREE, _FIVE = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("5d")
 _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
 #: Of a fix of the receiver heard last, which has sides: so much, and more where it states how good it is.
 _STATED_SAME, _GOES_ON = STATED | SAME, SIDES | SAME
@@ -152,7 +152,7 @@ class Running:
         _STATE.pack_into(row, self._at, *core.x)
         _EIGHT.pack_into(row, at + 8 * ANCHOR, core.lat0_deg, core.lon0_deg, core.bias, core.spot_e, core.spot_n, core.stay_e,
                          core.stay_n, core.stay_s)  # fmt: skip
-        _FOUR.pack_into(row, at + 8 * WHITE, *core.white)
+        _FIVE.pack_into(row, at + 8 * WHITE, *core.white)
         _SEVEN.pack_into(row, at + 8 * WAY, *core.way)
         sides = core.sides
         self.sided = sides is not None
@@ -181,7 +181,7 @@ class Running:
                 self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
                 self.recent, True, self.last, self.time_ns, False, self._learnt(row), told[5], told[6], told[7], sides,
-                self.receivers, _FOUR.unpack_from(row, self._at + 8 * (TAIL + WHITE)),
+                self.receivers, _FIVE.unpack_from(row, self._at + 8 * (TAIL + WHITE)),
                 _SEVEN.unpack_from(row, self._at + 8 * (TAIL + WAY)),
             )  # fmt: skip
         return core

@@ -38,12 +38,15 @@ from tracking.kernel import (
     DIFFERS_S,
     FALSE,
     FALSE_SCALE_M,
+    LAG_CHANCE,
+    LAG_HELD,
     LASTING,
     OUTLIER_MOST,
     STOOD_S,
     WHITE_S,
     faster,
     gone_on,
+    lagged,
     lasting_share,
     rested,
     whiter,
@@ -95,8 +98,8 @@ LEAP, LEAP_MPS = 2.0, 20.0
 STARTS_MPS2, STARTS_M = 4.0, 30.0
 #: A fix that states this, m, one sigma, and more, and would move the place by less than this share of what it is off by.
 ROUGH_M, ROUGH_GAIN = 50.0, 0.01
-#: Nothing is known of how long a receiver's errors last.
-NO_WHITE = (0.0, 0.0, 0.0, 0.0)
+#: Nothing is known of how long a receiver's errors last, nor whether the filter lags.
+NO_WHITE = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def _begin(m: Measurement, model: Model) -> Core:
@@ -381,7 +384,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         if fits:
             fit = _outweighed(core, m, z, v, dt_s, fit, motion) or fit
             near = m.stated and m.device == core.device and 0 < m.time_ns - core.updated_ns <= DIFFERS_S * NS
-            noise = learnt(core.noise, fit.x, z, v, m, said, preset, core.white[2:] if near else None)
+            noise = learnt(core.noise, fit.x, z, v, m, said, preset, core.white[2:4] if near else None)
             v = v if v is not None and fit.nis_v <= v[3] else None
             core = core if core.rival is rival else replace(core, rival=rival)
             return _settled(core, fit.bank, fit.x, m, noise, base, z, v, said if motion.engine is None else 0.0), "used", nis
@@ -530,7 +533,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns, stay_e=x[0], stay_n=x[2],
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
-        noise=core.noise, white=(*core.white[:2], 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
+        noise=core.noise, white=(*core.white[:2], 0.0, 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
         way=(0.0, 0.0, *core.way[2:5], 0.0, faster(core.way[6], went2, gap_s, far)),
     )  # fmt: skip
 
@@ -580,18 +583,22 @@ def weighed(core: Core, m: Measurement, model: Model) -> Weighed | None:
 
 
 def _white(core: Core, x: State, z: Position | None, m: Measurement, gain: float, dt_s: float) -> White:
-    """``Core.white`` after a used measurement: of one receiver that states its sigma; another one's fix begins it anew."""
+    """``Core.white`` after a used measurement: of one receiver, which states its sigma; another one's fix begins it anew."""
     if m.origin != "fix":
         return core.white
     if z is None:
         return NO_WHITE
     e, n = z[0] - x[0], z[1] - x[2]
-    if not m.stated or m.device != core.device:
-        return 0.0, 0.0, e, n
-    white, white_n, y_e, y_n = core.white
+    if m.device != core.device:
+        return 0.0, 0.0, e, n, 0.0
+    white, white_n, y_e, y_n, lag = core.white
+    r = (m.r_ee + m.r_nn) / 2.0
+    lag = lagged(lag, dt_s, e, n, y_e, y_n, x[1], x[3], core.x[1], core.x[3], r)
+    if not m.stated:
+        return 0.0, 0.0, e, n, lag
     if 0.0 < dt_s <= WHITE_S:
-        white, white_n = whiter(white, white_n, y_e, y_n, e, n, gain, (m.r_ee + m.r_nn) / 2.0)
-    return white, white_n, e, n
+        white, white_n = whiter(white, white_n, y_e, y_n, e, n, gain, r)
+    return white, white_n, e, n, lag
 
 
 def _share(core: Core, m: Measurement) -> float:
@@ -614,6 +621,8 @@ def _settled(
     dt_s = max(0, m.time_ns - core.updated_ns) / NS
     white = _white(core, x, z, m, gain, dt_s)
     bias = core.bias + gain * (_lasting(m, noise, base, said, white) - core.bias)
+    if m.origin == "fix" and said != 0.0:  # the reference engines stay the textbook's
+        bias = max(bias, LAG_HELD * white[4] - LAG_CHANCE * (m.r_ee + m.r_nn) / 2.0)
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         x[0], x[2], max(x[4], x[11]) + bias, dt_s, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s
     )
