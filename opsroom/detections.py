@@ -83,7 +83,6 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """One row: observed at t_ns, known from arrival_ns on; metres in the plane of the origin."""
 
     line: int
-    det_id: str = ""
     t_ns: int
     arrival_ns: int
     sensor: str
@@ -238,7 +237,7 @@ def _look_of(d: Detection) -> tuple[int, int, str]:
 
 def _frame(file: Detections, frame: LocalFrame, d: Detection, judge: Judge) -> FrameBody:
     lat, lon = frame.geodetic(d.e_m, d.n_m)
-    payload = msgspec.json.encode({name: getattr(d, name) for name in Detection.__struct_fields__[2:]})
+    payload = msgspec.json.encode({name: getattr(d, name) for name in Detection.__struct_fields__[1:]})
     if _is_portal(d, file.sensors.get(d.sensor, Sensor(name=d.sensor))):
         said: Observation = TagRead(device=d.sensor, time_ns=d.t_ns, epc=d.tag_id)
     else:
@@ -345,9 +344,8 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
             on_earth[line] = got["lat"], got["lon"]
         out.append(
             Detection(
-                line=line, det_id=(row.get("det_id") or "").strip(), t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=sensor,
-                kind=row.get("sensor_type") or sensor, tag_id=tag_id, e_m=got["e_m"], n_m=got["n_m"],
-                r_ee=r[0], r_en=r[1], r_nn=r[2],
+                line=line, t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=sensor, kind=row.get("sensor_type") or sensor,
+                tag_id=tag_id, e_m=got["e_m"], n_m=got["n_m"], r_ee=r[0], r_en=r[1], r_nn=r[2],
             )
         )  # fmt: skip
     told(path, wanted)
@@ -371,24 +369,19 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
 def _once(path: str, found: list[Detection]) -> list[Detection]:
     """The rows without those that say again what one before them said: the same sighting was written, or sent, twice.
 
-    A sensor names each sighting of a look once, and two things of one look at one place are one to it: the same ``det_id`` of
-    one sensor, time and tag is one sighting, and so is the same place with the same covariance.  Two sensors may number alike,
-    and one may begin anew with each look.
+    Two things of one look that a sensor has at one place, with one covariance, are one to it.  A ``det_id`` is not asked: some
+    number by look, or not at all, and a second place under one number is a second sighting.
     """
-    out, named, placed = [], dict[Any, int](), dict[Any, int]()
-    again: list[tuple[int, str, str]] = []
+    out, first, again = [], dict[Any, int](), list[tuple[int, int, str]]()
     for d in found:
-        look = (d.sensor, d.tag_id, d.t_ns)
-        name, place = (*look, d.det_id), (*look, d.e_m, d.n_m, d.r_ee, d.r_en, d.r_nn)
-        if d.det_id and name in named:
-            again.append((d.line, "det_id", f"{d.det_id[:40]!r} of {d.sensor[:40]!r} at this time is in line {named[name]}"))
-        elif place in placed:
-            again.append((d.line, "e_m", f"what {d.sensor[:40]!r} has at this place and time is in line {placed[place]}"))
+        place = d.sensor, d.tag_id, d.t_ns, d.e_m, d.n_m, d.r_ee, d.r_en, d.r_nn
+        if place in first:
+            again.append((d.line, first[place], d.sensor[:40]))
         else:
-            named[name] = placed[place] = d.line
+            first[place] = d.line
             out.append(d)
-    for line, field, why in sorted(again):
-        refused(path, line, field, f"a duplicate: {why}")
+    for line, one, sensor in sorted(again):
+        refused(path, line, "e_m", f"a duplicate: what {sensor!r} has at this place and time is in line {one}")
     return out
 
 

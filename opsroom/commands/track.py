@@ -19,7 +19,7 @@ HEAD = "t,track_id,tag_id,lat_deg,lon_deg,e_m,n_m,ve_mps,vn_mps,p_ee,p_en,p_nn"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--detections", metavar="FILE", help="CSV t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn "
-                        "and optional det_id,sensor_type,tag_id,lat,lon; rows in any order")
+                        "and optional sensor_type,tag_id,lat,lon; rows in any order")
     parser.add_argument("--sensors", metavar="FILE", help="JSON: origin, duration and what is known of each sensor")
     parser.add_argument("--every", required=True, type=float, metavar="S", help="seconds between the answers")
     parser.add_argument("--journal", metavar="URL", help="with --detections: keep what is folded here, as a new exercise "
