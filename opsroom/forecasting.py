@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,10 +126,9 @@ def questions(
     from opsroom.csv_rows import rows, taken
 
     _, lines = rows(path, columns)
-    first = next(lines, None)  # what is no CSV there is found before anything is answered
 
     def each() -> Iterator[tuple[int, dict[str, str], dict[str, Any]]]:
-        for line, row in itertools.chain(() if first is None else (first,), lines):
+        for line, row in lines:
             got = taken(path, line, row, readers)
             if got is not None:
                 yield line, row, got

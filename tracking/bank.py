@@ -74,7 +74,7 @@ ROUND = Mode(1.5, 300.0, 0.02, 1800.0, family="land", kick=225.0)
 #: velocity is forgotten within seconds and has the size of a launch's: so it holds .4 to .9 g whether that is reported each
 #: second or each ten.  Chosen by the density of made ways (circles, jinks, hairpins, roundabouts, straight ones), and no
 #: likelier than what the real tracks bear (``tools/fit_motions.py --fold``).
-HARD = Mode(75.0, 7.0, 0.01, 600.0, family="land", kick=20.0)
+HARD = Mode(40.0, 10.0, 0.01, 600.0, family="land", kick=20.0)
 #: How much likelier than on average a class makes ROUND; of a class that is not named, and of HARD, 1.
 ROUND_WEIGHTS = {"walker": 0.3, "vessel": 0.02}
 #: What a second hypothesis may do, of which nothing is known but a few positions: stand, go at any speed, fly.

@@ -101,3 +101,8 @@ class Contact(msgspec.Struct, frozen=True, gc=False, array_like=True):
     was: str = ""
     two: str = ""
     both: int = 0
+
+    @property
+    def goes_along(self) -> bool:
+        """Whether it is the shadow of a track with which it goes along: that one's row is its own."""
+        return self.of != "" and self.apart == 0

@@ -697,7 +697,8 @@ class LookLog:
     ) -> None:
         """Rows, points and events of the contacts that changed."""
         old = {c.name: c for c in was.contacts}
-        changed = [i for i, c in enumerate(self.crowd.contacts) if c.name in self.shown and old.get(c.name) != c]
+        changed = [i for i, c in enumerate(self.crowd.contacts)
+                   if c.name in self.shown and old.get(c.name) != c and not c.goes_along]  # fmt: skip
         some = [(i, self.crowd.contacts[i]) for i in changed]
         if new is not None:
             seen = {i: self.shown[c.name] for i, c in some if c.name in nis_of or (c.seen_ns == new[0] and c.hits == 1)}
@@ -705,7 +706,7 @@ class LookLog:
         for _, c in some:
             self._events(tracker, c, self.shown[c.name], book)
         self._rows(tracker, changed, book)
-        here = {c.name for c in self.crowd.contacts}
+        here = {c.name for c in self.crowd.contacts if not c.goes_along}
         for name in [n for n, s in self.shown.items() if n not in here and s.status != "deleted"]:
             self._gone(old.get(name), name, book)
         self._settled(tracker, book.now_ns)
@@ -765,7 +766,7 @@ class LookLog:
         """The contacts that are shown as they are believed to be at a time (all, or some rows of the crowd)."""
         crowd = self.crowd
         some = list(range(len(crowd.contacts))) if some is None else some
-        some = [i for i in some if crowd.contacts[i].name in self.shown]
+        some = [i for i in some if crowd.contacts[i].name in self.shown and not crowd.contacts[i].goes_along]
         if not some:
             return []
         at_ns = max(time_ns, crowd.t_ns)
@@ -803,7 +804,7 @@ class LookLog:
         least_ns = int(p.sweep_s * NS)
         for i, c in enumerate(self.crowd.contacts):
             shown = self.shown.get(c.name)
-            if shown is not None and shown.status != "deleted":
+            if shown is not None and shown.status != "deleted" and not c.goes_along:
                 row_ns, limit_ns = shown.row_ns, int(limit_s(c, p) * NS)
                 due_ns = row_ns + max(least_ns, (row_ns - c.seen_ns) // ROW_GROWS)
                 for at_ns in (c.seen_ns + limit_ns // 2 + 1, c.seen_ns + limit_ns + 1):

@@ -348,7 +348,7 @@ def test_a_region_over_the_date_line_is_cut_there(tmp_path, capsys):
     assert crossed
 
 
-@pytest.mark.parametrize("text", (None, "", "id,t0\n", 'id,t0,horizon_min\n"a"b,1,2\n'))
+@pytest.mark.parametrize("text", (None, "", "id,t0\n"))
 @pytest.mark.parametrize("command", ("forecast", "eta", "intercept"))
 def test_what_is_wrong_with_the_questions_is_said_before_any_answer(files, capsys, command, text):
     at_file = files / "wrong.csv"
@@ -362,3 +362,15 @@ def test_what_is_wrong_with_the_questions_is_said_before_any_answer(files, capsy
     assert main(words) == 2
     said = capsys.readouterr()
     assert said.out == "" and "wrong.csv" in said.err
+
+
+@pytest.mark.parametrize("command", ("forecast", "eta", "intercept"))
+def test_a_question_that_is_no_csv_is_said_and_left_out(files, capsys, command):
+    at_file, archive = files / "odd.csv", files / "none.csv"
+    more = "horizon_min,dest_lat,dest_lon,radius_m,unit_lat,unit_lon,speed_mps"
+    at_file.write_text(f'id,t0,{more}\n"a"b,1,2\n', encoding="utf-8")
+    archive.write_text("id,t,lat,lon\n", encoding="utf-8")
+    words = [command, "--archive", str(archive), "--tracks", str(files / "tracks.csv"), "--at", str(at_file)]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "odd.csv:2: id: not CSV" in said.err and len(said.out.splitlines()) <= 1

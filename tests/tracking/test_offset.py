@@ -71,7 +71,7 @@ def told(seed: int, every_s: int, drift_mps: float, kind: str, hours: int, clock
 
 
 @pytest.mark.parametrize(
-    ("every_s", "drift_mps", "within_m"), [(300, 1.0, 3_000), (300, 2.0, 4_500), (600, 1.0, 5_500), (600, 2.0, 7_000)]
+    ("every_s", "drift_mps", "within_m"), [(300, 1.0, 3_000), (300, 2.0, 5_800), (600, 1.0, 5_800), (600, 2.0, 7_300)]
 )
 @pytest.mark.parametrize("kind", ["road", "town", "shuttle"])
 def test_one_that_drifts_is_told_of(every_s, drift_mps, within_m, kind):

@@ -1,4 +1,4 @@
-"""A merge by mistake, undone after the window of late data, beside a radar that sees both: each is where its receivers say."""
+"""What was decided by mistake is undone beside a radar: each is where its receivers say, and once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 import pytest
 
 from birddog.model import Device, Placement
-from tests.tracking.test_regrouped import HOME, away_m, case, decide, fix, scan
+from tests.tracking.test_regrouped import HOME, case, decide, fix, scan
+from tests.tracking.test_regrouped import away_m as off_m
 
 
 @pytest.mark.parametrize("after", [330])
@@ -46,5 +47,33 @@ def test_an_undone_merge_leaves_neither_on_the_others_lorry(journal, seed, into,
             said.add(t, decide("undo", f"D{merged}", operation="A"))
         if t > undone + 45 and t % 50 == 0:
             rows = {row.identities: row for row in said.now(t) if row.identities}
-            assert all(away_m(rows[device,], *at(device, t)) < 60.0 for device in "ab"), t
+            assert all(off_m(rows[device,], *at(device, t)) < 60.0 for device in "ab"), t
     assert all(event.end_ns is not None for event in said.happened("parted", "contradicted"))
+
+
+@pytest.mark.parametrize("away_m", [60.0, 400.0, 3000.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_contact_that_was_no_shipment_after_all_leaves_none_in_its_place(journal, seed, away_m):
+    """What looks saw of the shipment meanwhile was a contact, and stayed one, on the very place of the track."""
+    rng, said, named = random.Random(seed), case(journal, ("a", "S1")), 0
+    lat, lon = HOME.geodetic(0.0, 0.0)
+    said.add(0, Device(device="radar", basis="own_sensor"))
+    said.add(0, Placement(device="radar", lat_deg=lat, lon_deg=lon, range_m=15_000.0))
+    for t in range(1, 400):
+        here, other = (7.0 * (t - 200), 0.0), (6.0 * (t - 200), away_m)
+        if t % 10 == 3:
+            said.say(t, fix("a", t, here[0] + rng.gauss(0.0, 4.0), rng.gauss(0.0, 4.0)))
+        if t % 4 == 0:
+            seen = [at for at in (here, other) if rng.random() < 0.9]
+            said.add(t, scan(t, *((e + rng.gauss(0.0, 10.0), n + rng.gauss(0.0, 10.0)) for e, n in seen)))
+        if t == 200:
+            rows = [row for row in said.now(t) if row.operation == "A"]
+            [track], [contact] = [r for r in rows if r.identities], [r for r in rows if not r.identities]
+            said.add(t, decide("identify", contact.track_id, operation="A", other=track.track_id))
+            named = said.seq
+        if t == 216:
+            said.add(t, decide("undo", f"D{named}", operation="A"))
+        if t in (260, 399):
+            rows = [row for row in said.now(t) if row.operation == "A" and row.status != "deleted"]
+            assert sorted(bool(r.identities) for r in rows) == [False, True], t
+            assert all(off_m(r, *(here if r.identities else other)) < 60.0 for r in rows)
