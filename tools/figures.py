@@ -114,6 +114,8 @@ def draw(name: str) -> float:
 
     add(0, Start(version="figures", presets={}, exercise=True))
     add(0, Device(device="tag", basis="own_sensor", klass=klass, interval_s=fixes[1][0] - fixes[0][0]))
+    # a full circle of the launch is 90 s, nine fixes: each 15 s would show the same six places again and again
+    still = len({(e, n) for _, e, n in truth}) == 1
     inside = 0
     for t, e, n in truth:
         if t in heard:
@@ -122,7 +124,7 @@ def draw(name: str) -> float:
             add(t, FrameBody(format="x", version=1, payload=b"", device="tag", observations=(fix,)))
         elif t % 5 == 0:
             add(t, Tick())
-        if t % 15 == 0:
+        if t % (15 if still else 7) == 0:
             row = fold.believed(T0 + round(t * NS))[0]
             at = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
             rows.append((at, row))
@@ -131,9 +133,8 @@ def draw(name: str) -> float:
             inside += (row.p_nn * de * de - 2 * row.p_en * de * dn + row.p_ee * dn * dn) / det <= CHI2_95_2D
     share = inside / len(rows)
     figure, axes = plt.subplots(figsize=(9, 4.5), dpi=110)
-    # of what stands for hours one in eight: all of them are a ring of ink that hides the fixes
-    still = len({(e, n) for _, e, n in truth}) == 1
-    for (e, n), row in rows[:: 8 if still else 1]:
+    # of what stands for hours one in eight, else about a hundred: all of them are a ring of ink that hides the fixes
+    for (e, n), row in rows[:: 8 if still else max(1, len(rows) // 90)]:
         major, minor, azimuth = ellipse(row.p_ee, row.p_en, row.p_nn, CHI2_95_2D)
         how = {"angle": 90.0 - azimuth, "fill": False, "lw": 0.5, "color": "tab:blue", "alpha": 0.4}
         axes.add_patch(Ellipse((e, n), 2 * major, 2 * minor, **how))
