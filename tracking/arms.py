@@ -293,8 +293,8 @@ def _apart_since(old: Receiver, lead: Receiver, one: Receiver, ve_mps: float, vn
     e, n = _offset(old.lat_deg, old.lon_deg, one.lat_deg, one.lon_deg)
     slack_m = ACCELERATION_MPS2 * s * (whole_s - s) / 2.0
     went = (e1 / whole_s, n1 / whole_s)
-    r = max(old.r, lead.r) + slack_m * slack_m
-    return _asked(one, e - e1 * s / whole_s, n - n1 * s / whole_s, r, went, (ve_mps, vn_mps), max(old.r, lead.r))
+    r = max(old.r, lead.r)
+    return _asked(one, e - e1 * s / whole_s, n - n1 * s / whole_s, r + slack_m * slack_m, went, (ve_mps, vn_mps), r)
 
 
 def _asked(

@@ -71,9 +71,10 @@ MODES: tuple[Mode, ...] = (
 #: them.  Those tracks do not show it either (their gaps are a minute), and it would cost ``locate`` 1 % of its error.
 ROUND = Mode(1.5, 300.0, 0.02, 1800.0, family="land", kick=225.0)
 #: And a turn that goes on: a launch in circles turns half round between two reports ten seconds apart, a car turns back.  Its
-#: velocity is forgotten within seconds and has the size of a launch's: so it holds .4 to .9 g whether that is reported each
-#: second or each ten.  Chosen by the density of made ways (circles, jinks, hairpins, roundabouts, straight ones), and no
-#: likelier than what the real tracks bear (``tools/fit_motions.py --fold``).
+#: velocity is forgotten within seconds and has the size of a launch's: so it holds .4 to .9 g that is reported each second or
+#: two, and .6 g each five.  Of those that the density of made ways bears (circles, jinks, hairpins, roundabouts, straight ones)
+#: it is the hardest that receivers which part are told of in time beside; and no likelier than what the real tracks bear
+#: (``tools/fit_motions.py --fold``).
 HARD = Mode(40.0, 10.0, 0.01, 600.0, family="land", kick=20.0)
 #: How much likelier than on average a class makes ROUND; of a class that is not named, and of HARD, 1.
 ROUND_WEIGHTS = {"walker": 0.3, "vessel": 0.02}

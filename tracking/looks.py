@@ -804,7 +804,7 @@ class LookLog:
         least_ns = int(p.sweep_s * NS)
         for i, c in enumerate(self.crowd.contacts):
             shown = self.shown.get(c.name)
-            if shown is not None and shown.status != "deleted" and not c.goes_along:
+            if shown is not None and shown.status != "deleted":
                 row_ns, limit_ns = shown.row_ns, int(limit_s(c, p) * NS)
                 due_ns = row_ns + max(least_ns, (row_ns - c.seen_ns) // ROW_GROWS)
                 for at_ns in (c.seen_ns + limit_ns // 2 + 1, c.seen_ns + limit_ns + 1):

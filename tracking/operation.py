@@ -570,9 +570,7 @@ class OperationFold:
             m, old = copies.once(live, m, second, stamped, book.now_ns, tracker.model(live))
             time_ns = m.time_ns
             if old is not None:
-                tracker.catch_up(live, book)
-                live.remove(old)
-                tracker.withdraw(live, old, book)
+                tracker.take_out(live, old, book)
         false = bool(s.decided) and is_false(live, m)
         held = self.holds(live, fix, time_ns)
         if not held and time_ns < s.ring.newest_ns:
@@ -610,9 +608,7 @@ class OperationFold:
         if later is None or (later.lat_deg, later.lon_deg) != (m.lat_deg, m.lon_deg):
             return
         if self._state.deception.jams(live.state.track_id, m.device, later.time_ns):
-            self.tracker.catch_up(live, book)
-            live.remove(later)
-            self.tracker.withdraw(live, later, book)
+            self.tracker.take_out(live, later, book)
 
     def _before(self, live: LiveTrack, fix: Fix, fmt: str, now_ns: int) -> Before:
         """What a device's times were up to a fix of it; asked where that one takes longer than its messages do."""

@@ -151,12 +151,12 @@ def _as_before(live: LiveTrack, merge: Decided, model: Model) -> None:
     either, and is neither's.
     """
     before, ring = _DECODER.decode(merge.before), live.state.ring
-    merged_ns = before.ring.newest_ns if before.ring.n else 0
-    own = [m for m in ring if m.time_ns <= merged_ns or m.origin != "sighting"]
     base, base_ns = live.base, live.base_ns
     if base is None or base_ns is None:
         return
-    if before.ring.n and base_ns <= before.ring.newest_ns:
+    merged_ns = before.ring.newest_ns if before.ring.n else 0
+    own = [m for m in ring if m.time_ns <= merged_ns or m.origin != "sighting"]
+    if base_ns <= merged_ns:
         live.restart(LiveTrack(before).base, [*(m for m in before.ring if m.time_ns <= base_ns), *own])
     elif base.device in merge.devices or base.lent:
         live.restart(LiveTrack(before).core(model), own)

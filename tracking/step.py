@@ -293,7 +293,6 @@ def _anew(core: Core, m: Measurement, model: Model) -> Core:
     fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
     (e, n), core = seen[0][:2], replace(core, sides=None, rival=None, recent=0)
     x = (e, fit.x[1], n, *fit.x[3:])
-    core = core if core.rival is None else replace(core, rival=outlived(core.rival, m, decides=_decides(core, m)))
     return _settled(core, shifted(fit.bank, -e, -n, 1.0, 0.0), x, m, core.noise, None)
 
 
@@ -341,12 +340,11 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             rival = core.rival if core.rival is not None and core.rival.device != m.device else None
             return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
     if lever is None and _says_nothing(core, m, model):
-        rival = None if core.rival is None else outlived(core.rival, m, decides=True)
-        return replace(core, time_ns=m.time_ns, rival=rival, run=0, recent=core.recent << 1 & 0xFF), "beside", 0.0
+        return replace(_agreed(core, m), time_ns=m.time_ns, run=0, recent=core.recent << 1 & 0xFF), "beside", 0.0
     usual = None if lever is not None else followed(core, m, model)
     if usual is not None:
         return usual[0], "used", usual[1]
-    rival = core.rival if core.rival is None else outlived(core.rival, m, decides=_decides(core, m))
+    as_stated = m
     said, says = (m.r_ee + m.r_nn) / 2.0 if base is not None and m.stated else base, max(m.r_ee, m.r_nn)
     m = m if base is None else believed(core.noise, m, _share(core, m), textbook=motion.engine is not None)
     seen, nis = in_frame(core, m), math.inf
@@ -386,9 +384,14 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             near = m.stated and m.device == core.device and 0 < m.time_ns - core.updated_ns <= DIFFERS_S * NS
             noise = learnt(core.noise, fit.x, z, v, m, said, preset, core.white[2:4] if near else None)
             v = v if v is not None and fit.nis_v <= v[3] else None
-            core = core if core.rival is rival else replace(core, rival=rival)
+            core = _agreed(core, as_stated)
             return _settled(core, fit.bank, fit.x, m, noise, base, z, v, said if motion.engine is None else 0.0), "used", nis
     return _refused(core, m, model, nis)
+
+
+def _agreed(core: Core, m: Measurement) -> Core:
+    """The Core whose rival has outlived a measurement that fits the track, or has not."""
+    return core if core.rival is None else replace(core, rival=outlived(core.rival, m, decides=_decides(core, m)))
 
 
 def _says_nothing(core: Core, m: Measurement, model: Model) -> bool:

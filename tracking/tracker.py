@@ -211,15 +211,16 @@ class Tracker:
                 if new is None:
                     gone.append(old)
                     continue
-                self._take_out(live, old, book)
+                self.take_out(live, old, book)
             if new is not None:
                 self.measure(live, new, book)
         for old in gone:
-            self._take_out(live, old, book)
+            self.take_out(live, old, book)
         if told_ns is not None and live.state.ring.newest_ns > min(told_ns, m.time_ns):
             self.retell(live, min(told_ns, m.time_ns), book)
 
-    def _take_out(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+    def take_out(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """A measurement of a track's ring is none any more, and no step is its."""
         self.catch_up(live, book)
         live.remove(m)
         self.withdraw(live, m, book)
