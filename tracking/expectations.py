@@ -95,7 +95,7 @@ class Expectations:
     def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
         """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""
         s, least_s, enrolled, timeless = live.state, math.inf, False, not self._directory.ruling
-        patience_s = 0.0
+        patience_s, learns = 0.0, True
         key = s.of or s.key
         owners = {key, *merged_keys(s.decided)} if s.decided else {key}
         attached = key[:2] != "s:"
@@ -112,7 +112,9 @@ class Expectations:
                 enrolled = True
                 if device in s.sources:
                     said_s = interval_of(known)
-                    if not is_said(known):  # it is learnt
+                    if is_said(known):
+                        learns = False
+                    else:  # it is learnt
                         said_s = max(said_s, s.gap_s)
                         wait_s = ATTACHED_PATIENCE_S if key[:2] == "s:" else PATIENCE_S
                         patience_s = wait_s if s.contacts < LEARNT else 0.0
@@ -124,7 +126,7 @@ class Expectations:
         interval_s = least_s if least_s < math.inf else max(self._tracker.presets.interval_s, s.gap_s)
         allowed = self._allowed()
         factor = None if allowed is None else allowed.silent_factor(interval_s, s.lost, s.contacts)
-        return lifetime.expected(interval_s, ends, self._tracker.presets, patience_s, factor), timeless
+        return lifetime.expected(interval_s, ends, self._tracker.presets, patience_s, factor, enrolled and learns), timeless
 
     def forget(self) -> None:
         """What it follows from has changed, the presets too: it is asked again."""

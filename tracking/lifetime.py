@@ -17,6 +17,7 @@ import msgspec
 
 from birddog.model import TrackPoint, Value
 from birddog.units import NS
+from tracking import rests
 from tracking.book import Book
 from tracking.presets import STATION, Presets
 from tracking.step import placed, predicted
@@ -38,6 +39,7 @@ class Expected(msgspec.Struct, frozen=True):
         coasts_ns: without a position for longer than this it coasts; silent_ns: without any message for longer, it is silent;
             ends_ns: and for longer than this, it ends, where it does.
         soonest_ns: so long after it was heard and shown time next changes something, unless it coasts before.
+        learns: nobody said how often it reports, so that it is learnt how long it sleeps where it stands (``rests``).
     """
 
     interval_s: float | None
@@ -46,16 +48,19 @@ class Expected(msgspec.Struct, frozen=True):
     silent_ns: int
     ends_ns: int
     soonest_ns: int
+    learns: bool = False
 
 
 def expected(
-    interval_s: float | None, ends: bool, presets: Presets, patience_s: float = 0.0, factor: float | None = None
+    interval_s: float | None, ends: bool, presets: Presets, patience_s: float = 0.0, factor: float | None = None,
+    learns: bool = False,
 ) -> Expected:  # fmt: skip
     """What is expected of a track by its interval.
 
     Args:
         patience_s: it is not silent before that, whatever the interval.
         factor: silent after so many intervals; None: as the presets say.
+        learns: nobody said the interval.
     """
     every_s = presets.interval_s if interval_s is None else interval_s
     coasts_s, silent_s = presets.coast_factor * every_s, max((factor or presets.silent_factor) * every_s, patience_s)
@@ -64,7 +69,7 @@ def expected(
         soonest_ns = min(soonest_ns, silent_ns + 1)
     if ends:
         soonest_ns = min(soonest_ns, ends_ns + 1)
-    return Expected(interval_s, ends, int(coasts_s * NS), silent_ns, ends_ns, soonest_ns)
+    return Expected(interval_s, ends, int(coasts_s * NS), silent_ns, ends_ns, soonest_ns, learns)
 
 
 def is_as_ever(s: TrackState, updated_ns: int | None, expected: Expected, now_ns: int) -> bool:
@@ -89,7 +94,7 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
         _decide_broadcast(tracker, live, silent_s, book)
         return
     before = s.status
-    if _may_be_silent(s, expected) and book.now_ns - s.contact_ns > expected.silent_ns:
+    if _may_be_silent(s, expected) and book.now_ns - s.contact_ns > silent_ns(tracker, live, expected):
         s.status = "silent"
         if "silent" not in s.open_events and (not expected.ends or s.contacts >= REGULAR):
             lat, lon, _ = placed(core, core.x)
@@ -97,7 +102,7 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
             device = next((name for name in reversed(s.identities) if name in s.sources), s.tag_id)
             s.open_events["silent"] = book.event(
                 "silent", tracker.operation, s.contact_ns, track_ids=(s.track_id,), device=device, lat_deg=lat, lon_deg=lon,
-                text=f"no message for {silent_s:.0f} s, expected every {expected.interval_s:.3g} s",
+                text=f"no message for {silent_s:.0f} s, expected every {_every(tracker, live, expected)}",
             )  # fmt: skip
     elif book.now_ns - core.updated_ns > expected.coasts_ns:
         s.status = "coasting"
@@ -116,6 +121,20 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
                 believed_at=book.seq,
             )
         )  # fmt: skip
+
+
+def silent_ns(tracker: Tracker, live: LiveTrack, expected: Expected) -> int:
+    """Not heard for longer, a track is silent: what is known to sleep where it stands, and stands, is waited for."""
+    if not expected.learns or not live.state.rests:
+        return expected.silent_ns
+    return max(expected.silent_ns, int(rests.waits_s(live, tracker.model(live)) * NS))
+
+
+def _every(tracker: Tracker, live: LiveTrack, expected: Expected) -> str:
+    """How often a track's messages are expected, in words."""
+    if silent_ns(tracker, live, expected) > expected.silent_ns:
+        return f"{rests.learnt_s(live.state.rests):.0f} s where it stands"
+    return f"{expected.interval_s:.3g} s"
 
 
 def _may_be_silent(s: TrackState, expected: Expected) -> bool:
@@ -190,6 +209,8 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
         if now_ns < at_ns < due:
             due = at_ns
         at_ns = heard_ns + expected.silent_ns + 1
+        if s.rests and at_ns <= now_ns:
+            at_ns = heard_ns + silent_ns(tracker, live, expected) + 1
         if now_ns < at_ns < due and _may_be_silent(s, expected):
             due = at_ns
         at_ns = heard_ns + expected.ends_ns + 1

@@ -29,7 +29,7 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking import as_said, budget, copies, lifetime
+from tracking import as_said, budget, copies, lifetime, rests
 from tracking.agenda import NEVER_NS
 from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
@@ -552,6 +552,7 @@ class OperationFold:
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
         live.usual = usual(live, s.broadcast or s.klass == STATION)
         before, came_ns = self._before(live, fix, fmt, book.now_ns), s.contact_ns
+        rested = rests.before(live, tracker.model(live), book.now_ns)
         tracker.contact(live, device, book, reports=True)
         if device in state.facts:
             self._battery(live, device, book)
@@ -582,6 +583,8 @@ class OperationFold:
         if live.rival(m) is not None and (doubted or _fell_back(s, m, came_ns, book.now_ns)):
             false = True  # its time is another's: where it is not known yet
         outcome = "refused" if held else "same" if false else tracker.measure(live, spoken, book, doubted=doubted)
+        if rested is not None:
+            rests.ended(live, tracker.model(live), rested, m)
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
         if outcome in ("beside", "refused") and live.hangs(device, tracker.model(live)):

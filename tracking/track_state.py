@@ -71,6 +71,13 @@ class Turns(msgspec.Struct, frozen=True, array_like=True):
     there: tuple[float, float]
 
 
+class Rest(msgspec.Struct, frozen=True, array_like=True):
+    """A stop at which a tracker slept (``rests``): since when it stood there, and for how long it said nothing at most."""
+
+    since_ns: int
+    longest_s: float
+
+
 class Anew(NamedTuple):
     """What is told anew of the measurements of a ring from one on.
 
@@ -95,6 +102,7 @@ class TrackState(msgspec.Struct, kw_only=True, gc=False):
         fixers: the devices that gave fixes, in the order of their first.
         copied_ns: when a copy of a report last came in that was a minute late and more (``copies``).
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
+        rests: the last stops at which it slept (``rests``).
         stored_ns: when a measurement last came in that was older than the newest by more than ``late_s``.
         dated: by how much later or earlier than they are taken its fixes may have been made (``dated``).
         lost: messages that were missing between two others, as far as an alert budget asks for them.
@@ -138,6 +146,7 @@ class TrackState(msgspec.Struct, kw_only=True, gc=False):
     copied_ns: int = 0
     dated: Dated = SURE
     gap_s: float = 0.0
+    rests: tuple[Rest, ...] = ()
     lost: int = 0
     reports: bool = False
     row_ns: int = 0
