@@ -86,11 +86,14 @@ def step(
     own = {(pair.track, pair.spot): pair for pair in possible if contacts[pair.track].of}
     possible = shadows.as_one(contacts, possible, theirs, own, riders, numbers) if own else possible + theirs
     if look.imagery and remembered:
-        # what lies where an image saw something before is that, and nobody who came from elsewhere
-        known = {i for i, spot in enumerate(spots) if any(_same_place(c, spot) for c in remembered)}
+        # what lies where an image saw something before is that, and nobody who came from elsewhere, unless it is likelier
+        # that it did
+        known = {i: worth for i, spot in enumerate(spots) if (worth := _returns(remembered, spot, look.pd)) is not None}
         possible = [
             pair for pair in possible
             if pair.spot not in known or pair.track >= count or _same_place(contacts[pair.track], spots[pair.spot])
+            or (contacts[pair.track].moved_ns is not None and contacts[pair.track].confirmed
+                and pair.worth + math.log(density) >= known[pair.spot])
         ]  # fmt: skip
     chosen = assign(possible)
     if own:
@@ -336,6 +339,21 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
 
 def _away_m(c: Contact, spot: Spot) -> float:
     return distance_m(lat1_deg=c.lat_deg, lon1_deg=c.lon_deg, lat2_deg=spot.lat_deg, lon2_deg=spot.lon_deg)
+
+
+def _returns(remembered: list[Contact], spot: Spot, pd: float) -> float | None:
+    """How much likelier a sighting is what an image saw there before than that this is not seen now (a log density, 1/m²);
+    None where it saw nothing there.
+
+    What images missed until it ended is there by its score: that they saw it once may have been clutter.
+    """
+    found = []
+    for c in remembered:
+        if _same_place(c, spot):
+            seen = pd / (1.0 + math.exp(-c.score))
+            var = max(spot.r_ee, spot.r_nn) + c.r + SWING_M**2
+            found.append(math.log(seen / (1.0 - seen) / (2.0 * math.pi * var)) - 0.5 * _away_m(c, spot) ** 2 / var)
+    return max(found, default=None)
 
 
 def _same_place(c: Contact, spot: Spot) -> bool:
