@@ -4,8 +4,9 @@
                                           [--motion 5] [--factor 0.5 2] [--search] [--beside ../shared/data/predict] [--fold]
 
 Prints the mean log density (1/m²) of the fixes that each set hides (every fifth; those of one minute in three), the median and
-95th percentile of the error and what the 95 % ellipse holds.  With ``--motion`` also for each number of that motion, and for
-``bank.TAILS_AFTER``, times each factor.  ``--search`` goes on from the best change of all motions until none is better.
+95th percentile of the error and what the 95 % ellipse holds.  With ``--motion`` also for each number of that motion (of live
+and of smoothed answers together), and for ``bank.TAILS_AFTER``, times each factor.  ``--search`` goes on from the best change
+of all motions until none is better.
 What is fitted is the mean of the sets, each with the same weight, one preset for all of them: never a set's own.  ``--each N``
 takes every N-th track only.  The fixes are told the sigma with which a Kalman filter foretells them best (SIGMA_M).
 
@@ -200,19 +201,19 @@ def changed(modes: tuple[Mode, ...], k: int, field: str, factor: float) -> tuple
 
 
 def trials(sets: list[Hidden], modes: list[str], motions: list[int], factors: list[float], base: float):
-    """(gain, what, the motions with it) of each change, printed as it is found."""
-    found, start = [], locate.MODES
+    """(gain, what, the motions with it, live and after) of each change, printed as it is found."""
+    found, start, after = [], locate.MODES, locate.MODES_AFTER
     for k in motions:
         for field in FIELDS:
             if not getattr(start[k], field):
                 continue
             for factor in factors:
-                locate.MODES = changed(start, k, field, factor)
+                locate.MODES, locate.MODES_AFTER = changed(start, k, field, factor), changed(after, k, field, factor)
                 gain = mean_log(sets, modes) - base
-                what = f"motion {k} {field} {getattr(start[k], field):g} x {factor:g}"
+                what = f"motion {k} {field} {getattr(start[k], field):g}, after {getattr(after[k], field):g} x {factor:g}"
                 print(f"{gain:+9.5f}  {what}", flush=True)
-                found.append((gain, what, locate.MODES))
-    locate.MODES = start
+                found.append((gain, what, (locate.MODES, locate.MODES_AFTER)))
+    locate.MODES, locate.MODES_AFTER = start, after
     return found
 
 
@@ -229,7 +230,7 @@ def main() -> None:
     parser.add_argument("--fold", action="store_true", help="with the two motions of the live fold, as 0 and 1")
     args = parser.parse_args()
     if args.fold:
-        locate.MODES = (bank.ROUND, bank.HARD, *locate.MODES)
+        locate.MODES, locate.MODES_AFTER = ((bank.ROUND, bank.HARD, *some) for some in (locate.MODES, locate.MODES_AFTER))
     modes = ["live", "smoothed"] if args.mode == "both" else [args.mode]
     sets = [read(args.data, *key, args.each) for key in SIGMA_M]
     base = mean_log(sets, modes, told=True)
@@ -252,7 +253,7 @@ def main() -> None:
         gain, what, best = max(trials(sets, modes, motions, args.factor, base), key=lambda one: one[0])
         if not args.search or gain <= 1e-4:
             break
-        locate.MODES, base = best, base + gain
+        (locate.MODES, locate.MODES_AFTER), base = best, base + gain
         print(f"taken: {what}: {base:.5f}", flush=True)
 
 

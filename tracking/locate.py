@@ -19,7 +19,7 @@ from birddog.geo import LocalFrame, distance_m
 from birddog.units import NS
 from tracking import bank as banks
 from tracking.anchor import rotated, turn
-from tracking.bank import CLASS_WEIGHTS, MODES, Bank, Mode
+from tracking.bank import CLASS_WEIGHTS, MODES, MODES_AFTER, Bank, Mode
 from tracking.noise import LEAST_LOG, NOISES, PRIOR_LOG, TELLS_S, covariance, resolution, shares
 
 #: Fixes after the question that a smoothed answer uses.
@@ -195,7 +195,8 @@ def locate(
         pieces += [p for p in parts if p.questions]
     answers: list[Answer | None] = [None] * len(questions)
     for group in _chunks(pieces):
-        g = _Group(group, questions, _modes(group[0].klass), known_after=mode == "smoothed")
+        after = mode == "smoothed"
+        g = _Group(group, questions, _modes(group[0].klass, MODES_AFTER if after else MODES), known_after=after)
         _forward(g)
         _answer(g, group, questions, mode, answers)
     return answers
@@ -236,11 +237,11 @@ def _chunks(pieces: list[_Piece]) -> list[list[_Piece]]:
     return out
 
 
-def _modes(klass: str) -> tuple[Mode, ...]:
+def _modes(klass: str, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
     weights = CLASS_WEIGHTS.get(klass)
     if weights is None:
-        return MODES
-    return tuple(msgspec.structs.replace(m, weight=m.weight * w) for m, w in zip(MODES, weights, strict=True))
+        return modes
+    return tuple(msgspec.structs.replace(m, weight=m.weight * w) for m, w in zip(modes, weights, strict=True))
 
 
 def _forward(g: _Group) -> None:

@@ -21,7 +21,8 @@ class Noise(msgspec.Struct, frozen=True):
     clock_s: float
 
 
-NOISES: tuple[Noise, ...] = (Noise(0.25, 0.0), Noise(0.25, 0.5), Noise(1.0, 0.0), Noise(1.0, 0.5))
+#: What lies still and states 4 m repeats itself to half a metre (0.12); what goes, to one, along its way as its clock has it.
+NOISES: tuple[Noise, ...] = (Noise(0.12, 0.0), Noise(0.25, 0.5), Noise(1.0, 0.0), Noise(1.0, 0.5))
 #: The logarithms of how likely each is to begin with: a device is what it says, until its fixes say otherwise.
 PRIOR_LOG = np.log([0.025, 0.025, 0.475, 0.475])
 #: A fix adds no more than this against a hypothesis (log density, 1/m²): one wild fix decides nothing.

@@ -15,6 +15,7 @@ assert _spec is not None and _spec.loader is not None
 fit = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(fit)
 
+REAL = Path(__file__).parents[3] / "shared" / "data" / "tracking" / "real"
 T0 = 1452603600.0
 #: Metres of a degree of latitude.
 DEG = 111_320.0
@@ -70,3 +71,27 @@ def test_the_rule_of_the_sets_hides_those_beside_too(data: tuple[Path, Path]) ->
 def test_speed_is_told_of_hidden_fixes(data: tuple[Path, Path]) -> None:
     """5 m/s, also at the ends."""
     assert fit.speeds(fit.beside(data[0], "ais_solent", 5, data[1])) == pytest.approx(np.full(8, 5.0), rel=0.01)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not REAL.exists(), reason="the shared data are not here")
+def test_a_bus_between_two_reports_is_where_a_straight_line_has_it() -> None:
+    """Gaps of a minute in town, answered with all that is known: as far off in the tail as a straight line, and honest."""
+    one = fit.read(REAL, "bus_liverpool", 60, 1)
+    by_id: dict[str, list[tuple[int, float, float]]] = {}
+    for f in one.fixes:
+        by_id.setdefault(f.track_id, []).append((f.time_ns, f.x, f.y))
+    off, straight, held = [], [], 0
+    answers = fit.locate.locate(one.fixes, one.asked, mode="smoothed", geodetic=True)
+    for q, (lon, lat), answer in zip(one.asked, one.truth, answers, strict=True):
+        assert answer is not None
+        here = fit.LocalFrame(lat_deg=lat, lon_deg=lon)
+        e = np.array(here.en(lat_deg=answer.y, lon_deg=answer.x))
+        s = np.array([[answer.p_ee, answer.p_en], [answer.p_en, answer.p_nn]]) + one.sigma_m**2 * np.eye(2)
+        held += bool(e @ np.linalg.solve(s, e) <= 5.991)
+        off.append(np.hypot(*e))
+        t, x, y = (np.array(some) for some in zip(*sorted(by_id[q.track_id]), strict=True))
+        straight.append(np.hypot(*here.en(lat_deg=np.interp(q.time_ns, t, y), lon_deg=np.interp(q.time_ns, t, x))))
+    assert np.percentile(off, 95) < 1.12 * np.percentile(straight, 95)  # 1.11; 1.15 before
+    assert np.median(off) < 0.95 * np.median(straight)
+    assert 0.90 < held / len(off) < 0.98
