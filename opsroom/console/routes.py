@@ -215,8 +215,9 @@ class Console:
         operation = request.query_params.get("operation")
 
         def read() -> openapi.Alerts:
-            asked = view.open_alerts() if only_open else view.alerts(since)
-            rows = [views.alert_view(r, a) for r, a in asked if operation in (None, a.operation) and r > since]
+            asked = view.open_alerts() if only_open else view.alerts()
+            told = views.one_of_each([(r, a) for r, a in asked if operation in (None, a.operation)])
+            rows = [views.alert_view(r, a, names) for r, a, names in told if r > since]
             return openapi.Alerts(sorted(rows, key=lambda a: (a.raised, a.alert_id), reverse=True))
 
         return json_answer(await self.source.run(read))
@@ -311,7 +312,7 @@ class Console:
         by_status = {status: float(count) for status, count in view.statuses().items()}
         labelled["birddog_tracks"] = ("Tracks by status", "status", by_status)
         unseen: dict[str, float] = {}
-        for _, alert in view.open_alerts():
+        for _, alert, _ in views.one_of_each(view.open_alerts()):
             unseen[alert.severity] = unseen.get(alert.severity, 0.0) + 1.0
         labelled["birddog_alerts_open"] = ("Alerts that wait for a person", "severity", unseen)
         gauges["birddog_picture_ready"] = ("1 while the picture can be read", 1.0)

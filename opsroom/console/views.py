@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from birddog import geo, model
+from birddog.directory import OPEN
 from birddog.model import Value
 from birddog.units import CHI2_95_2D, iso_from_ns
 from opsroom.authority import AuthorityOfTrack
@@ -126,7 +127,8 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical.
 
-    Alerts of one ``group`` are one thing told in several operations: acknowledging one acknowledges all.  What happened
+    Alerts of one ``group`` are one thing told in several operations: acknowledging one acknowledges all, and ``/v1/alerts``
+    has one of them, which names the operations (``told_in``, its own first).  What happened
     ``count`` times began last at ``began``; a person was ``asked`` so often, may have said ``false``.  ``flag_id``: its flag.
     ``members``: of devices that fell silent together each one, the first being that of ``track_id`` and ``device``.
     """
@@ -137,6 +139,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     severity: str
     operation: str
+    told_in: list[str]
     raised: str
     cleared: str | None
     acknowledged: str | None
@@ -359,13 +362,30 @@ def _point_fields(point: model.TrackPoint) -> dict[str, Any]:
     )
 
 
-def alert_view(revision: int, alert: model.Alert) -> AlertView:
-    """An alert in its public form."""
+def one_of_each(alerts: list[tuple[int, model.Alert]]) -> list[tuple[int, model.Alert, list[str]]]:
+    """Of each thing that is told one alert: (when one of those that tell it changed last, the alert, the operations that do).
+
+    One that waits for a person goes before one that does not, then one of a case before that of ``open``.
+    """
+    groups: dict[str, list[tuple[int, model.Alert]]] = {}
+    for revision, alert in alerts:
+        groups.setdefault(group_of(alert), []).append((revision, alert))
+    out = []
+    for told in groups.values():
+        in_order = sorted((a for _, a in told), key=lambda a: (not a.open, a.operation == OPEN, a.operation, a.alert_id))
+        names = list(dict.fromkeys(alert.operation for alert in in_order))
+        out.append((max(revision for revision, _ in told), in_order[0], names))
+    return out
+
+
+def alert_view(revision: int, alert: model.Alert, told_in: list[str] | None = None) -> AlertView:
+    """An alert in its public form; ``told_in``: in these operations, of which its own is the first."""
     return AlertView(
         alert_id=alert.alert_id, group=group_of(alert), revision=revision, kind=alert.kind, severity=alert.severity,
-        operation=alert.operation, raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), open=alert.open,
-        acknowledged=_iso(alert.acknowledged_ns), acknowledged_by=alert.acknowledged_by, track_id=alert.track_id,
-        device=alert.device, lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
+        operation=alert.operation, told_in=told_in or [alert.operation], raised=iso_from_ns(alert.raised_ns),
+        cleared=_iso(alert.cleared_ns), open=alert.open, acknowledged=_iso(alert.acknowledged_ns),
+        acknowledged_by=alert.acknowledged_by, track_id=alert.track_id, device=alert.device,
+        lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
         count=alert.count, began=iso_from_ns(alert.began_ns), asked=alert.asked, false=alert.false, flag_id=alert.flag_id,
         members=[
             MemberView(

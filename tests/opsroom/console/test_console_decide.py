@@ -107,8 +107,11 @@ def test_what_is_told_in_two_operations_is_acknowledged_at_once(stage, makers):
                   makers["alert"](4, **door | {"raised_ns": 10**18 + 1}), makers["alert"](5, **door | {"lat_deg": 52.5}),
                   makers["alert"](6, **door | {"device": ""}))  # fmt: skip
     address = stage.start()
-    rows = {a["alert_id"]: a["group"] for a in httpx.get(f"{address}/v1/alerts").json()["alerts"]}
-    assert rows["A2"] == rows["A3"] and len(set(rows.values())) == len(rows) - 1
+    rows = httpx.get(f"{address}/v1/alerts").json()["alerts"]
+    assert [a["told_in"] for a in rows if a["alert_id"] in ("A2", "A3")] == [["nightjar", "open"]], "one thing, one alert"
+    assert len({a["group"] for a in rows}) == len(rows)
+    assert [a["alert_id"] for a in httpx.get(f"{address}/v1/alerts?operation=open").json()["alerts"]] == ["A3"]
+    assert f'birddog_alerts_open{{severity="critical"}} {len(rows)}' in httpx.get(f"{address}/metrics").text
     answer = httpx.post(f"{address}/v1/alerts/A3/acknowledge", json={"by": "anna"})
     assert answer.status_code == 200 and answer.json()["alert_id"] == "A3"
     assert [(d.action, d.subject, d.operation) for d in stage.decisions] == [
