@@ -11,7 +11,7 @@ import msgspec
 
 from birddog.deadlines import Deadline, Standing, deadlines, retention, standing
 from birddog.directory import OPEN, Directory
-from birddog.model import Track
+from birddog.model import Track, TrackPoint
 from birddog.units import iso_from_ns
 from birddog.warrants import Held, hand_over
 from opsroom.picture_view import View
@@ -91,6 +91,10 @@ class AuthorityOfTrack(msgspec.Struct, frozen=True, kw_only=True):
     warrant: str
     state: str
     until: str | None
+
+
+#: States in which nothing of a device is kept any more, nor will be.
+ENDED = frozenset({"none", "expired", "revoked", "installed_late"})
 
 
 def state_of(held: Held, now_ns: int) -> str:
@@ -192,6 +196,13 @@ def retrieval_views(directory: Directory, view: View | None, now_ns: int) -> lis
             deadline=None if due is None else iso_from_ns(due), overdue=due is not None and now_ns >= due,
         )))  # fmt: skip
     return [view for _, view in sorted(out, key=lambda row: (row[0], row[1].device))]
+
+
+def last_kept(view: View, track: Track, authority: AuthorityOfTrack | None) -> TrackPoint | None:
+    """The last step that was measured of a track that a warrant has ended: where it is by now nobody may know; else None."""
+    if authority is None or authority.state not in ENDED or track.status not in ("coasting", "silent"):
+        return None
+    return view.last_place(track.track_id, track.updated_ns)
 
 
 def of_track(directory: Directory, now_ns: int) -> Callable[[Track], AuthorityOfTrack | None]:

@@ -116,9 +116,9 @@ class Console:
         everything, view = bool_of(request, "all"), self._view(request)
 
         def read() -> openapi.Tracks:
-            seq, authority = view.cursor(), self.source.authority()
+            seq, shown = view.cursor(), self.source.shown(view)
             found = view.tracks(since) if everything or since else view.standing()
-            rows = [views.track_view(r, t, authority(t)) for r, t in found if operation in (None, t.operation)]
+            rows = [shown(r, t) for r, t in found if operation in (None, t.operation)]
             return openapi.Tracks(seq=seq, time=iso_from_ns(self.source.now_ns()), exercise=self.settings.exercise, tracks=rows)
 
         return json_answer(await self.source.run(read))
@@ -134,7 +134,7 @@ class Console:
                 return None
             points = view.points(track_id, since_ns=self._since_ns(minutes), limit=limit, believed_at=believed_at)
             # a row read alone does not know its revision: 0 never beats the one of the live channel
-            row = views.track_view(0, found, self.source.authority()(found))
+            row = self.source.shown(view)(0, found)
             return openapi.TrackDetail(row, [views.point_view(p) for p in points])
 
         detail = await self.source.run(read)

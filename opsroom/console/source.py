@@ -14,7 +14,7 @@ from birddog import model
 from birddog.directory import Directory
 from birddog.errors import BirddogError
 from birddog.units import iso_from_ns
-from opsroom.authority import AuthorityOfTrack, of_track
+from opsroom.authority import AuthorityOfTrack, last_kept, of_track
 from opsroom.console import views
 from opsroom.exports import journal_name
 from opsroom.picture_view import ALL, PictureReader, Rights, View
@@ -113,8 +113,8 @@ class Source:
         # the cursor first: rows written meanwhile come once too often, never once too few
         view = self.view(rights)
         seq = view.cursor()
-        authority = self.authority()
-        tracks = [views.track_view(r, t, authority(t)) for r, t in (view.tracks(since) if since else view.present())]
+        shown = self.shown(view)
+        tracks = [shown(r, t) for r, t in (view.tracks(since) if since else view.present())]
         flags, refused = view.flags(since), view.refused(since)
         if since:
             alerts, events = view.alerts(since), view.events(since)
@@ -172,6 +172,16 @@ class Source:
         """Under what authority a track is followed now."""
         directory = self.directory()
         return of_track(directory, self.now_ns() if directory.ruling else 0)
+
+    def shown(self, view: View) -> Callable[[int, model.Track], views.TrackView]:
+        """(revision, track) in its public form, with its authority; of what a warrant has ended where it was kept last."""
+        authority = self.authority()
+
+        def one(revision: int, track: model.Track) -> views.TrackView:
+            under = authority(track)
+            return views.track_view(revision, track, under, last_kept(view, track, under))
+
+        return one
 
     def epoch(self) -> str:
         """A word that names this journal and this store: a tab that resumes against other ones gets a snapshot.

@@ -48,12 +48,22 @@ class Lapses(msgspec.Struct, frozen=True, kw_only=True):
     deleted: str
 
 
+class KeptView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a track was measured last before its warrant ended."""
+
+    time: str
+    lat_deg: float
+    lon_deg: float
+    ellipse95: Ellipse
+
+
 class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     """A track as believed at ``time``.  ``revision`` is the live sequence number of its last change.
 
     ``last_fix`` is the last accepted measurement of position, ``last_contact`` the last message of any
     kind, ``last_move`` the last significant move (null: never seen moving).  ``rival`` is null but while fixes that do
     not fit the track may be the true ones.  ``lapses`` is null of what is somebody's: that is told of when it falls silent.
+    ``kept`` is null but of what a warrant has ended: there it is drawn, and nothing is foretold of it.
     """
 
     track_id: str
@@ -86,6 +96,7 @@ class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     rival: RivalView | None = None
     authority: AuthorityOfTrack | None = None
     lapses: Lapses | None = None
+    kept: KeptView | None = None
 
 
 class PointView(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,8 +323,10 @@ def ellipse95(p_ee: float, p_en: float, p_nn: float) -> Ellipse:
     return Ellipse(major_m=round(major, 2), minor_m=round(minor, 2), azimuth_deg=round(azimuth, 1))
 
 
-def track_view(revision: int, track: model.Track, authority: AuthorityOfTrack | None = None) -> TrackView:
-    """A track in its public form; ``authority`` null where no warrant is asked for."""
+def track_view(
+    revision: int, track: model.Track, authority: AuthorityOfTrack | None = None, kept: model.TrackPoint | None = None
+) -> TrackView:
+    """A track in its public form; ``authority`` null where no warrant is asked for, ``kept`` where none has ended."""
     speed, course = geo.speed_course(track.ve_mps, track.vn_mps)
     return TrackView(
         track_id=track.track_id, revision=revision, operation=track.operation, name=track.name, tag_id=track.tag_id,
@@ -325,7 +338,11 @@ def track_view(revision: int, track: model.Track, authority: AuthorityOfTrack | 
         last_move=_iso(track.moved_ns), first_seen=iso_from_ns(track.first_ns),
         hits=track.hits, refused=track.refused, sources=track.sources, attributes=track.attributes,
         rival=_rival_view(track), authority=authority, lapses=_lapses(track),
-    )
+        kept=None if kept is None else KeptView(
+            time=iso_from_ns(kept.time_ns), lat_deg=round(kept.lat_deg, 7), lon_deg=round(kept.lon_deg, 7),
+            ellipse95=ellipse95(kept.p_ee, kept.p_en, kept.p_nn),
+        ),
+    )  # fmt: skip
 
 
 def _lapses(track: model.Track) -> Lapses | None:

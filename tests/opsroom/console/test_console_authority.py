@@ -4,9 +4,11 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import msgspec
 
 from birddog import model
+from birddog.units import NS
 from opsroom.picture_rows import Refused
 
 BOX = {"type": "Polygon", "coordinates": [[[4, 51], [5, 51], [5, 52], [4, 52], [4, 51]]]}
@@ -57,11 +59,20 @@ def test_what_a_warrant_ended_is_no_lost_thing(stage, makers, watch):
     stage.entry(model.Attachment(device="bd-0001", shipment="crate", operation="nightjar", from_ns=time.time_ns() - 10**12),
                 "attachment")  # fmt: skip
     wide = {"status": "coasting", "p_ee": 9e6, "p_en": 0.0, "p_nn": 9e6}
-    stage.publish(makers["track"](1, **wide), makers["track"](2, operation="open", **wide))
-    seen = watch(stage.start())
+    gone = makers["track"](1, **wide)
+    kept, guess = makers["point"](gone, 1, (gone.time_ns - gone.updated_ns) / NS), makers["point"](gone, 2, 1.0, "coast")
+    stage.publish(gone, kept, guess, makers["track"](2, operation="open", **wide))
+    address = stage.start()
+    rows = {row["track_id"]: row for row in httpx.get(f"{address}/v1/tracks").json()["tracks"]}
+    assert rows["T2"]["kept"] is None and rows["T1"]["lat_deg"] == round(gone.lat_deg, 7), "the row is the fold's"
+    assert rows["T1"]["kept"]["lat_deg"] == round(kept.lat_deg, 7) and rows["T1"]["kept"]["time"] == rows["T1"]["last_fix"]
+    assert rows["T1"]["kept"]["ellipse95"]["major_m"] < 100.0 < rows["T1"]["ellipse95"]["major_m"]
+    seen = watch(address)
     seen.drawn(2)
     seen.row_says('[data-track-id="T1"]', "warrant expired")
     seen.row_says('[data-track-id="T2"]', "coasting")
+    at = seen.page.locator('[data-track-id="T1"]').first
+    assert float(at.get_attribute("data-lat")) == round(kept.lat_deg, 7), "where it was measured last, and not where it may be"
     shown = seen.page.evaluate("""async () => {
       const m = await birddog.chart.ready;
       if (!m.loaded()) await new Promise(r => m.once('idle', r));

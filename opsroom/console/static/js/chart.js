@@ -78,7 +78,7 @@ function style() {
       { id: 'meet', type: 'circle', source: 'meet', paint: { 'circle-radius': 7, 'circle-color': 'rgba(0,0,0,0)', 'circle-stroke-color': '#8ff0ff', 'circle-stroke-width': 2 } },
       { id: 'meet-label', type: 'symbol', source: 'meet', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
         'text-radial-offset': 0.9 }), paint: { ...halo, 'text-color': '#8ff0ff' } },
-      // of what a warrant ended, which nobody looks for, the edge alone: it grows over everything else
+      // of what a warrant ended, which nobody looks for, the edge alone
       { id: 'ellipses', type: 'fill', source: 'ellipses', filter: ['!', ['get', 'ended']], paint: { 'fill-color': COLOUR, 'fill-opacity': ['match', ['get', 'shape'], ['coasting', 'silent'], 0.07, 0.14] } },
       { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': ['case', ['get', 'ended'], 0.35, 0.9] } },
       { id: 'trails-guess', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], false],
@@ -457,7 +457,7 @@ function flagPoint(flag) {
 
 /** A trail as (measured, guessed) lines: a step from or to a prediction, over a gap, or on to where the track is now is a guess. */
 function lines(trail, track, since) {
-  const points = trail.filter((p) => p.t >= since);
+  const points = trail.filter((p) => p.t >= since && !(track.kept && !p.measured));
   const now = { t: Date.parse(track.time), lat: track.lat_deg, lon: track.lon_deg, measured: false };
   if (points.length && now.t > points.at(-1).t) points.push(now);
   const steps = points.slice(1).map((p, i) => p.t - points[i].t).sort((a, b) => a - b);

@@ -283,11 +283,11 @@ export class Detail {
       ['alerts', mark ? mark.kinds.join(', ') + (mark.open ? '' : ' (seen)') : ''],
       ['or is it here?', !t.rival ? '' : !t.rival.hits ? `${position(t.rival.lat_deg, t.rival.lon_deg)}: by what was read beside it (${plain(t.rival.device)})`
         : `${position(t.rival.lat_deg, t.rival.lon_deg)}: ${t.rival.hits} fix${t.rival.hits === 1 ? '' : 'es'} in a row that do not fit${t.rival.device ? `, of ${plain(t.rival.device)}` : ''}`],
-      ['position', position(t.lat_deg, t.lon_deg)],
+      [t.kept ? 'last kept' : 'position', position(t.lat_deg, t.lon_deg)],
       ['as of', ago(t.time)],
       ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle, radius ${metres(e.major_m)}`
         : `${metres(e.major_m)} × ${metres(e.minor_m)} (half axes), long axis ${String(Math.round(e.azimuth_deg)).padStart(3, '0')}°`],
-      ['motion', motion(t.speed_mps, t.course_deg)],
+      ['motion', t.kept ? 'nobody may know' : motion(t.speed_mps, t.course_deg)],
       ['last fix', ago(t.last_fix)],
     ], [
       ['last contact', ago(t.last_contact)],

@@ -139,7 +139,7 @@ export class TrackList {
     write(row.klass, plain(track.class));
     const why = unwarranted(track);
     write(row.status, why || (WORDS[track.status] ?? track.status));
-    row.status.title = why && 'nothing that it says is kept; where it is by what was kept before';
+    row.status.title = why && 'nothing that it says is kept; where it was measured last';
     write(row.plus, `±${metres(track.ellipse95.major_m)}`);
     row.plus.title = 'half the longest axis of the 95 % ellipse';
     write(row.or, track.rival ? `or ${metres(awayM(track, track.rival))} away` : '');

@@ -62,7 +62,7 @@ export class Store {
       this.trails.delete(row.track_id);
       return;
     }
-    this.tracks.set(row.track_id, row);
+    this.tracks.set(row.track_id, standing(row));
     const next = LAPSES.map((status) => row.lapses?.[status]).find((at) => at > row.time);
     if (next < this.lapseAt) this.lapseAt = next;
   }
@@ -170,6 +170,11 @@ const GRAVITY = { critical: 0, warning: 1, info: 2 };
 export function graver(a, b) {
   const seen = (x) => (x.open ? 0 : 1);
   return seen(a) - seen(b) || GRAVITY[a.severity] - GRAVITY[b.severity] || (a.began < b.began ? 1 : -1);
+}
+
+/** What a warrant has ended stands where it was measured last, on the map and in the list: where it is by now nobody may know. */
+function standing(row) {
+  return row.kept ? { ...row, ...row.kept, rival: null, speed_mps: 0, ve_mps: 0, vn_mps: 0 } : row;
 }
 
 /**
