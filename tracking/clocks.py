@@ -187,10 +187,14 @@ class Clocks(msgspec.Struct):
         return True
 
     def is_right(self, device: str, lag: Lag, behind_ns: int) -> bool:
-        """Whether a message of a clock that was right takes what its messages take, or hardly longer."""
+        """Whether a message of a clock that was right takes what its messages take, or hardly longer; or its messages come in
+        any order, so that nothing would be learnt of it.
+        """
         if not is_right(lag, behind_ns):
             return False
-        return lag.way_ns > 0 or behind_ns < LITTLE_NS or behind_ns < max(self.ways.get(device, (0,))) + LITTLE_NS
+        if lag.way_ns > 0 or behind_ns < (SMALL_NS if lag.spoilt >= SPOILT_MOST else LITTLE_NS):
+            return True
+        return behind_ns < max(self.ways.get(device, (0,))) + LITTLE_NS
 
     def taken_back(self, fix: Fix, now_ns: int) -> Fix | None:
         """A fix of a clock that is off, at the time without that, where it is so steadily; None: it is not, or not yet."""

@@ -67,7 +67,7 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
 
 @pytest.mark.parametrize("how", [{}, {"late_s": 90.0}, {"away": 0.05}, {"case": True}, {"delay_s": 3.0}, {"delay_s": 90.0},
                                  {"case": True, "delay_s": 90.0}, {"step_s": (1.0,)},
-                                 {"step_s": (1.0,), "delay_s": 30.0}, {"enrolled": False},
+                                 {"step_s": (1.0,), "delay_s": 30.0}, {"step_s": (0.3,), "delay_s": 25.0}, {"enrolled": False},
                                  {"step_s": (5.0, 300.0, 900.0)}, {"stands": True},
                                  {"stands": True, "late_s": 90.0}, {"wrong": 0.5, "step_s": (1.0, 5.0)},
                                  {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)},
@@ -101,6 +101,12 @@ def test_nearly_all_entries_go_the_short_way(monkeypatch):
         fold.apply(entry)
     waited = sum(1 for changes in went if changes is not None and changes.fixes and not changes.points)
     assert waited > 0.4 * 1200, "what is late and waits takes its place in as short a way"
+    went.clear()
+    fold = Fold()
+    for entry in entries(3, 2400, step_s=(0.1,), delay_s=20.0):
+        fold.apply(entry)
+    waited = sum(1 for changes in went if changes is not None and changes.fixes and not changes.points)
+    assert waited > 0.7 * 2400, "also where its messages come in any order, so that nothing is learnt of its clock"
 
 
 def test_what_a_track_of_nobodys_begins_with_is_what_it_would_be_described_by(monkeypatch):
