@@ -1297,7 +1297,7 @@ def follow_all(
     """``follow`` with fixes of the device heard last, one after the other, until one is no such fix: how many they were.
 
     Args:
-        tables: what ``follow`` has as ``table``, of several times.
+        tables: what ``follow`` has as ``table``, of several times; modes: likewise, so that what is kept there is each time's.
         rows: as ``ring.table`` has them, of each from the second on lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn; whole: the same
             as whole numbers, the first of each when it was; waits_s: of each dt_s; which: and which of the tables its is.
         told: (n, 8), what the filter says after each: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
@@ -1306,9 +1306,19 @@ def follow_all(
             place.
         keep: the row is kept after this one and after every ``each``-th from then on, in ``kept``; kept_ns: ``turned_ns`` then.
     """
-    at = WIDTH * modes.shape[0]
-    x = at + TAIL + PLACE
-    out, work = np.empty(at + TAIL), np.empty(WORK)
+    return _follow_all(
+        row, np.empty(WIDTH * modes.shape[1] + TAIL), np.empty(WORK), awake_from, tables, brought, modes, rows, whole, waits_s,
+        which, told, gate, base, base_v, stated, sides, second_ns, turned_ns, keep, each, kept, kept_ns,
+    )  # fmt: skip
+
+
+def _follow_all(
+    row, out, work, awake_from, tables, brought, modes, rows, whole, waits_s, which, told, gate, base, base_v, stated, sides,
+    second_ns, turned_ns, keep, each, kept, kept_ns,
+):  # fmt: skip
+    """``follow_all``; out, work: as ``_follow`` has them."""
+    x = WIDTH * modes.shape[1] + TAIL + PLACE
+    nis = x - PLACE - TAIL + 14
     n = rows.shape[0]
     kept_n = 0
     for i in range(n):
@@ -1318,8 +1328,8 @@ def follow_all(
             flags |= SIDES
             side_s = (whole[i, 0] - turned_ns[0]) / second_ns
         did = _follow(
-            row, out, work, awake_from, tables[which[i]], brought, modes, waits_s[i], rows[i, 1], rows[i, 2], rows[i, 3],
-            rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
+            row, out, work, awake_from, tables[which[i]], brought, modes[which[i]], waits_s[i], rows[i, 1], rows[i, 2],
+            rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
         if not did:
             return i
         sides = True
@@ -1329,7 +1339,7 @@ def follow_all(
             turned_ns[2] = turned_ns[1]
         if did & LEFT:
             turned_ns[1] = whole[i, 0]
-        told[i, 0] = row[at + 14]
+        told[i, 0] = row[nis]
         told[i, 1], told[i, 2], told[i, 3], told[i, 4] = row[x], row[x + 1], row[x + 3], row[x + 5]
         told[i, 5], told[i, 6], told[i, 7] = row[x + 6], row[x + 8], row[x + 13]
         if i == keep:
@@ -1396,7 +1406,7 @@ _INNER = (
     "mean_of", "found_of", "not_of_the_way",
     "lasts", "unsaid", "lasting_share", "boasts", "whiter", "lagged", "wandered", "rested", "faster", "gone_on",
     "going", "reach_m", "_en", "_geodetic", "_rotated", "_lasting", "_told", "_holding", "_any_way", "_reached", "_show",
-    "_follow",
+    "_follow", "_follow_all",
 )  # fmt: skip
 
 
@@ -1431,7 +1441,7 @@ def compiled() -> Compiled:
         "show": numba.boolean(row, number, table, table, modes, *[number] * 5, numba.boolean),
         "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 4, numba.boolean, modes),
         "follow": whole(row, number, table, table, modes, *[number] * 12, whole),
-        "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], row, wholes, modes, *[number] * 3,
+        "follow_all": whole(row, number, tables, table, numba.float64[:, :, ::1], modes, numba.int64[:, ::1], row, wholes, modes, *[number] * 3,
                             numba.boolean, numba.boolean, whole, wholes, whole, whole, modes, numba.int64[:, ::1]),
         "squeeze": whole(row, modes, row),
         "place_all": numba.void(row, row, modes, modes),
@@ -1454,7 +1464,8 @@ def machine_code(module: dict[str, Any], signatures: dict[str, Any], inner: tupl
         try:
             for name in inner:
                 code = FunctionType(module[name].__code__, names, name)
-                names[name] = numba.njit(**{"no_cpython_wrapper": True, **flags})(code)
+                # what makes no array need not count who holds one: each count locks the bus, forty a step
+                names[name] = numba.njit(**{"no_cpython_wrapper": True, "_nrt": False, **flags})(code)
             made: list[Any] = [
                 numba.njit(signature, **flags)(FunctionType(module[name].__code__, names, name))
                 for name, signature in signatures.items()

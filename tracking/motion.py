@@ -71,8 +71,8 @@ class Motion:
     """
 
     __slots__ = (
-        "asked", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "known", "modes", "show",
-        "show_all", "size", "squeeze", "start", "step", "tables",
+        "asked", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "kinds_of", "known", "modes",
+        "show", "show_all", "size", "squeeze", "start", "step", "tables",
     )  # fmt: skip
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
@@ -89,6 +89,8 @@ class Motion:
         self.asked: dict[float, np.ndarray] = {}
         #: ``chances`` of so many times in a row, and of each time which of them it is (``which``, without a call).
         self.tables = np.empty((16, len(modes), len(modes)))
+        #: ``kinds`` of each of them: what was asked of it last is that time's.
+        self.kinds_of = np.empty((16, *self.kinds.shape))
         self.known: dict[float, int] = {}
 
     def chances(self, dt_s: float) -> np.ndarray:
@@ -108,13 +110,14 @@ class Motion:
         return found
 
     def which(self, dt_s: float) -> int:
-        """Which of ``tables`` is ``chances`` of a time, until ``tidied``; ``tables`` may be another array afterwards."""
+        """Which of ``tables`` is ``chances`` of a time, until ``tidied``; ``tables`` and ``kinds_of`` may be others then."""
         at = self.known.get(dt_s)
         if at is None:
             at = self.known[dt_s] = len(self.known)
             if at == len(self.tables):
                 self.tables = np.concatenate((self.tables, np.empty_like(self.tables)))
-            self.tables[at] = self.chances(dt_s)
+                self.kinds_of = np.concatenate((self.kinds_of, np.empty_like(self.kinds_of)))
+            self.tables[at], self.kinds_of[at] = self.chances(dt_s), self.kinds
         return at
 
     def tidied(self) -> None:

@@ -380,7 +380,7 @@ class Running:
         was_stood_ns, was_hits, was_recent = self.stood_ns, self.hits, self.recent
         _TURNED[:] = self.changed_ns, _NEVER_NS if self.moved_ns is None else self.moved_ns, _OLD_NS
         n = motion.follow_all(
-            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, rows, whole,
+            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds_of, rows, whole,
             waits_s, which, said, model.preset.gate, base, model.base_v, stated, self.sided, NS, _TURNED,
             keep, each, rows_kept, turned_kept,
         )  # fmt: skip
