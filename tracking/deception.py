@@ -363,6 +363,12 @@ class Deception(msgspec.Struct):
             return None
         return source if (m.vn_mps is None and source.speeds is None) or _speaks_true(source, m) else None
 
+    def passed(self, track_id: str, m: Measurement) -> bool:
+        """Whether a receiver said a later fix before this one: then ``fix`` says nothing of it."""
+        sources = self.tracks.get(track_id)
+        source = None if sources is None else sources.of.get(m.device)
+        return source is not None and source.last is not None and m.time_ns <= source.last.time_ns
+
     def jammed(self, live: LiveTrack, device: str, time_ns: int, text: str, book: Book) -> None:
         """A receiver says that it is jammed, or spoofed: one event until it has been well for a while."""
         sources = self.tracks.setdefault(live.state.track_id, Sources())

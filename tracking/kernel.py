@@ -1434,15 +1434,15 @@ def compiled() -> Compiled:
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
     tables = numba.types.Array(numba.float64, 3, "C", readonly=True)
     number, row, modes = numba.float64, numba.float64[::1], numba.float64[:, ::1]
-    whole, wholes = numba.int64, numba.int64[::1]
+    whole, wholes, wide, each_modes = numba.int64, numba.int64[::1], numba.int64[:, ::1], numba.float64[:, :, ::1]
     signatures = {
         "step": row(flat, whole, number, number, table, table, modes, *[number] * 9),
         "begin": numba.void(row, flat, table, modes, *[number] * 9),
         "show": numba.boolean(row, number, table, table, modes, *[number] * 5, numba.boolean),
         "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 4, numba.boolean, modes),
         "follow": whole(row, number, table, table, modes, *[number] * 12, whole),
-        "follow_all": whole(row, number, tables, table, numba.float64[:, :, ::1], modes, numba.int64[:, ::1], row, wholes, modes, *[number] * 3,
-                            numba.boolean, numba.boolean, whole, wholes, whole, whole, modes, numba.int64[:, ::1]),
+        "follow_all": whole(row, number, tables, table, each_modes, modes, wide, row, wholes, modes, *[number] * 3,
+                            numba.boolean, numba.boolean, whole, wholes, whole, whole, modes, wide),
         "squeeze": whole(row, modes, row),
         "place_all": numba.void(row, row, modes, modes),
     }

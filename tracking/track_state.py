@@ -753,6 +753,23 @@ class LiveTrack:
         self._prune(model)
         return out
 
+    def only_steps(self, anew: Anew, model: Model, long_ns: int) -> bool:
+        """Whether there is nothing to tell of the late measurements that waited but the steps from the first of them on: all in
+        the ring since was used, soon after another.
+        """
+        ring, codes = self.state.ring, anew.steps.codes
+        first = ring.n - len(codes)
+        return (
+            codes.count(_USED) == len(codes) and first > 0 and ring.became(first - 1)[0] not in _MOVED_NOTHING
+            and ring.newest_ns - ring.time_ns(first - 1) < long_ns and not self.eventful(model)
+            and all(not m.doubted and ring.at(m) is not None for m in self.state.waiting)
+        )  # fmt: skip
+
+    def told_steps(self, model: Model) -> None:
+        """``caught_up`` where there were ``only_steps``."""
+        self.state.waiting = []
+        self._prune(model)
+
     def _became(self, at: int, m: Measurement, model: Model, long_ns: int) -> tuple[Outcome, float, Core | None]:
         """What became of a late measurement that stands at an index of the ring: (outcome, NIS, the filter before it)."""
         verdict, nis = self._verdict(at)

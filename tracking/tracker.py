@@ -290,18 +290,47 @@ class Tracker:
 
     def catch_up(self, live: LiveTrack, book: Book) -> None:
         """Tell of the late measurements that waited."""
-        if live.state.waiting:
-            first_ns = min(m.time_ns for m in live.state.waiting)
-            steps = live.since(first_ns, self.model(live))
-            caught_up = live.caught_up(self.model(live), self.reinit_ns)
-            self._told_anew(live, steps, caught_up, first_ns, book)
+        if not live.state.waiting:
+            return
+        model, first_ns = self.model(live), min(m.time_ns for m in live.state.waiting)
+        steps = live.since(first_ns, model)
+        if not live.state.open_events and live.only_steps(steps, model, self.reinit_ns):
+            live.told_steps(model)
+            self.retold(live, steps, book)
+        else:
+            self._told_anew(live, steps, live.caught_up(model, self.reinit_ns), first_ns, book)
+
+    def follow_late(self, live: LiveTrack, m: Measurement, model: Model) -> tuple[Told, Anew] | None:
+        """``LiveTrack.follow`` where late ones wait, and the steps from the first of them on, where there is nothing else to
+        tell of them (``catch_up``); None: not so, and they wait.
+        """
+        if live.state.open_events:
+            return None
+        steps = live.since(min(one.time_ns for one in live.state.waiting), model)
+        if not live.only_steps(steps, model, self.reinit_ns) or (told := live.follow(m, model, self.reinit_ns)) is None:
+            return None
+        live.told_steps(model)
+        return told, steps
+
+    def put_in(self, live: LiveTrack, m: Measurement, model: Model, book: Callable[[], Book]) -> Book | None:
+        """A late measurement like nearly all into a track of which none waits, whose credit was asked for it, and what follows
+        from it; None where it is no such one, and nothing is changed.
+        """
+        put = live.put_in(m, model, self.reinit_ns)
+        if put is None:
+            return None
+        steps, (outcome, nis, before) = put
+        live.state.credit = max(0, live.state.credit - len(steps.steps.times_ns))
+        tells = book()
+        self._told_anew(live, steps, [(m, outcome, nis, before)], m.time_ns, tells)
+        return tells
 
     def _told_anew(
         self, live: LiveTrack, steps: Anew,
         late: list[tuple[Measurement, Outcome, float, Core | None]], first_ns: int, book: Book,
     ) -> None:  # fmt: skip
         """The steps from a time on, and the events that follow from the late measurements among them."""
-        took_over = self._retold(live, steps, book)
+        took_over = self.retold(live, steps, book)
         eventful, s = live.eventful(self.model(live)), live.state
         for m, outcome, nis, before in late:
             # of one that was used soon after another, as nearly all, there is nothing to tell
@@ -596,9 +625,9 @@ class Tracker:
         Every one, also what is nearly the same: what was told before is not remembered, so that a fold that was restored in
         between tells the same.
         """
-        self._retold(live, live.since(from_ns, self.model(live)), book)
+        self.retold(live, live.since(from_ns, self.model(live)), book)
 
-    def _retold(self, live: LiveTrack, anew: Anew, book: Book) -> bool:
+    def retold(self, live: LiveTrack, anew: Anew, book: Book) -> bool:
         """``retell`` of some steps; whether a rival took over with one."""
         s, points, seq, nothing = live.state, book.points, book.seq, anew.nothing
         track_id, (times_ns, origins, devices, codes, nis, _) = s.track_id, anew.steps

@@ -30,6 +30,7 @@ from tracking.measurement import Measurement
 from tracking.operation_state import OperationState, Owner
 from tracking.presets import STATION
 from tracking.running import Told
+from tracking.step import Model
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import SPED2, Tracker
 from tracking.turns import Turns
@@ -111,8 +112,8 @@ class Usual:
         if model is None:
             model = tracker.model(live)
         m = of_fix(fix, time_ns, model, device)
-        if s.waiting or time_ns <= ring.newest_ns:
-            return self._waits(live, m, now_ns, book)
+        if time_ns <= ring.newest_ns:
+            return self._late(live, m, model, now_ns, seq, numbers, book)
         source = state.deception.quiet(live, m)
         if source is None:
             return None
@@ -130,7 +131,14 @@ class Usual:
         else:
             assert live.described is not None, "it is usual"
             expected = self._expectations.as_ever(live, live.described, now_ns)
-        told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
+        anew = None
+        if now_ns - time_ns > expected.coasts_ns:
+            told = None
+        elif not s.waiting:
+            told = live.follow(m, model, tracker.reinit_ns)
+        else:
+            both = None if tracker.log.items else tracker.follow_late(live, m, model)
+            told, anew = (None, None) if both is None else both
         if told is None:
             s.gap_s, s.contacts, s.contact_ns = gap_s, s.contacts - 1, before_ns
             return None
@@ -138,6 +146,9 @@ class Usual:
             s.reports = True
         if s.credit < LATE_MOST:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
+        if anew is not None:
+            book = Book(seq, now_ns, numbers) if book is None else book
+            tracker.retold(live, anew, book)
         calm = passes(source, m)
         if not calm:
             book = Book(seq, now_ns, numbers) if book is None else book
@@ -169,26 +180,42 @@ class Usual:
             or self._tracker.presets.alerts.false_per_shift is not None
         )  # fmt: skip
 
-    def _waits(self, live: LiveTrack, m: Measurement, now_ns: int, book: Book | None) -> Changes | None:
-        """A late fix that takes its place in the ring and is told of later, with others."""
-        s, deception = live.state, self._state.deception
-        if deception.jams(s.track_id, m.device, m.time_ns) or deception.taken(s.track_id, m) is not m or not live.waits(m):
+    def _late(
+        self, live: LiveTrack, m: Measurement, model: Model, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
+    ) -> Changes | None:
+        """A late fix that takes its place in the ring, and is told of later, with others, or at once."""
+        s, deception, tells = live.state, self._state.deception, book
+        if deception.jams(s.track_id, m.device, m.time_ns) or deception.taken(s.track_id, m) is not m:
+            return None
+        before, waits = (s.gap_s, s.contact_ns, s.stored_ns), live.waits(m)
+        if not waits and (s.waiting or self._tracker.log.items or not deception.passed(s.track_id, m)):
             return None
         live.stored(m, now_ns)
         passed_s = (now_ns - s.contact_ns) / NS
         if passed_s > 0.0:
             s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
-        s.contacts += 1
         s.contact_ns = now_ns
+        if not waits:
+            tells = self._tracker.put_in(live, m, model, lambda: Book(seq, now_ns, numbers) if book is None else book)
+            if tells is None:
+                s.gap_s, s.contact_ns, s.stored_ns = before
+                return None
+        s.contacts += 1
         if not s.reports:
             s.reports = True
-        s.due_ns = min(s.due_ns, now_ns + self._tracker.sweep_ns)
-        self._turns.enter(s)
         taken = TakenFix(self._operation, s.track_id, m.time_ns, m.lat_deg, m.lon_deg)
-        if book is None:
-            return Changes([], [], [], [], [taken])
-        book.fixes.append(taken)
-        return book.changes()
+        if waits:
+            s.due_ns = min(s.due_ns, now_ns + self._tracker.sweep_ns)
+            self._turns.enter(s)
+            if tells is None:
+                return Changes([], [], [], [], [taken])
+            tells.fixes.append(taken)
+            return tells.changes()
+        assert tells is not None, "there are steps to tell"
+        tells.fixes.append(taken)
+        self._turns.idle_ns = 0
+        self._shown(live, tells)
+        return tells.changes()
 
     def _begins(
         self, fix: Fix, time_ns: int, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
