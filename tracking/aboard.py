@@ -51,14 +51,21 @@ def alongside(
         if not looks or not ring_contains(look.footprint, lat_deg=lat, lon_deg=lon):
             pass
         elif old.rides:
-            if its is not None and any(
-                i in hit and c.confirmed and not c.of and is_rider(c, mean[i], cov[i], tag) for i, c in enumerate(contacts)
-            ):  # fmt: skip
+            if its is not None and _another(contacts, mean, cov, hit, tag):
                 old = old.shown(2, look.pd)
-        elif (mine is None and its is None) or (mine is not None and its is not None) or _at_one(tag, other):
-            old = old.shown((mine is not None) + (its is not None), look.pd)
+        else:
+            seen = len({pair.spot for pair in (mine, its) if pair is not None})
+            if mine is not None and its is not None and seen == 1 and _another(contacts, mean, cov, hit, tag):
+                seen = 2  # they share a sighting, and the other one's is somebody else's
+            if seen != 1 or _at_one(tag, other):
+                old = old.shown(seen, look.pd)
         now[tag.track_id] = msgspec.structs.replace(old, asked_ns=look.time_ns)
     return now
+
+
+def _another(contacts: list[Contact], mean: np.ndarray, cov: np.ndarray, hit: dict[int, Pair], tag: Rider) -> bool:
+    """Whether a look shows a contact, nobody's, that may be the tag as well."""
+    return any(i in hit and c.confirmed and not c.of and is_rider(c, mean[i], cov[i], tag) for i, c in enumerate(contacts))
 
 
 def _read_elsewhere(read: Measurement | None, on: Rider, after_ns: int, t: int) -> bool:

@@ -156,11 +156,12 @@ def step(
         out.gone.append((contacts[i].name, track_id))
         keep = [k for k in keep if k != i]
     keep = stitching.without_twins(contacts, keep, mean, cov, riders, hit, count, out)
-    shared = sharing.after(crowd, riders, doubts, look, gap_s, out.over)
     alongside = crowd.alongside
     if any(rider.may == "ride" for rider in riders):
         alongside = aboard.alongside(crowd, contacts, mean, cov, hit, riders, look)
-    alongside = {one: a for one, a in alongside.items() if not a.reports} | shared
+    elsewhere = {track_id for track_id, *_ in out.handed}  # what rode on it stays with what looks go on seeing
+    alongside = {one: a for one, a in alongside.items() if not a.reports and a.track_id not in elsewhere}
+    alongside |= sharing.after(crowd, riders, doubts, look, gap_s, out.over, alongside)
     halts, two = company.looked(crowd.halts, crowd.two, [
         (rider.track_id, rider.passes, look.spots[hit[count + k].spot])
         for k, rider in enumerate(riders) if rider.passes and count + k in hit

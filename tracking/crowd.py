@@ -59,6 +59,11 @@ class Crowd(msgspec.Struct, frozen=True):
     two: dict[str, tuple[int, ...]] = {}
     beside: dict[str, tuple[Beside, ...]] = {}
 
+    def rides_on(self, track_id: str) -> str | None:
+        """The track that a passive tag's rides on, as looks have it."""
+        one = self.alongside.get(track_id)
+        return one.track_id if one is not None and one.rides and not one.reports else None
+
 
 class Last(msgspec.Struct, frozen=True):
     """Where something was last known to be, and how fast it went."""

@@ -185,4 +185,11 @@ def over(
             i = shadow_of.get(track_id, -1)
             if i >= 0:
                 contacts[i] = msgspec.structs.replace(contacts[i], of="", apart=0)
+                rode = [k for k, rider in enumerate(riders) if crowd.rides_on(rider.track_id) == track_id]
+                if len(rode) == 1 and i in hit:  # a passive tag stays with what looks go on seeing
+                    one = riders[rode[0]].track_id
+                    out.regained.append((one, contacts[i], state_of(mean[i], cov[i]), None))
+                    out.gone.append((contacts[i].name, one))
+                    keep = [j for j in keep if j != i]
+                    hit.pop(count + rode[0], None)
     return keep

@@ -390,8 +390,7 @@ class LookLog:
 
     def aboard(self, track_id: str) -> str | None:
         """The track that a passive tag's rides on, as looks have it by now."""
-        one = self.crowd.alongside.get(track_id)
-        return one.track_id if one is not None and one.rides and not one.reports else None
+        return self.crowd.rides_on(track_id)
 
     def _steps(self, at: int) -> dict[tuple[str, int, str], tuple[int, Crowd, int]]:
         """The steps of contacts that looks from an item on made: (track, time, sensor) -> (item, the crowd after it, row)."""

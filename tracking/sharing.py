@@ -50,13 +50,15 @@ def ridden(crowd: Crowd, rider: Rider, on: str, time_ns: int) -> Crowd:
 
 
 def after(
-    crowd: Crowd, riders: list[Rider], doubts: dict[str, Doubt], look: Look, gap_s: float, over: dict[str, str]
+    crowd: Crowd, riders: list[Rider], doubts: dict[str, Doubt], look: Look, gap_s: float, over: dict[str, str],
+    aboard: dict[str, Alongside],
 ) -> dict[str, Alongside]:  # fmt: skip
     """Which receivers go along with another track after a look.
 
     Args:
         crowd: before it; doubts: after it.
         over: the receivers that are on another vehicle from this look on; whose that is, if anybody reports from it.
+        aboard: the passive tags after it; what is found to ride on a receiver carries that no longer.
     """
     now = {one: begun(on, look.time_ns) for one, on in over.items() if on}
     if not any(a.reports for a in crowd.alongside.values()):
@@ -65,6 +67,8 @@ def after(
     for one, a in crowd.alongside.items():
         if not a.reports or one in over or one in doubts or a.track_id in now or shares(crowd, a.track_id):
             continue
+        if (tag := aboard.get(a.track_id)) is not None and tag.rides and tag.track_id == one:
+            continue  # it is that one's by now, and competes for what looks show of the two
         rider, on = of.get(one), of.get(a.track_id)
         if rider is None:
             if look.time_ns - a.asked_ns < SEEN_NS:

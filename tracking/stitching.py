@@ -201,7 +201,7 @@ def without_twins(
         near = np.flatnonzero(away2 < TWIN_M**2).tolist()
         for k in np.flatnonzero(away2 < (2.0 * TWIN_M) ** 2).tolist():
             track_id = riders[k].track_id
-            if i in hit and count + k in hit:
+            if i in hit and count + k in hit and hit[i].spot != hit[count + k].spot:
                 c = msgspec.structs.replace(c, two=track_id, both=c.both + 1 if c.two == track_id else 1)
             elif k in near and one is None and not (c.two == track_id and c.both >= TWO_LOOKS):
                 one = track_id if is_rider(c, mean[i], cov[i], riders[k]) else None

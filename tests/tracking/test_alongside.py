@@ -142,6 +142,73 @@ def test_what_is_unloaded_and_read_elsewhere_is_there(seed, World, Told):
     assert math.hypot(found[CRATE][0] - DEPOT_E, found[CRATE][1]) < 40.0 and abs(found["TAG"][0] - east(239.0)) < 40.0
 
 
+def bounce(World, seed: int, until: float = 200.0):
+    """A van and another come together at 100 s and go on, each where the other came from, between two fixes of the van's; the
+    tag, which is on it, is read 10 s later: (what is made, the gate, where the van is).
+    """
+    w, e, n = World(seed), 10.0 * math.cos(math.radians(20.0)), 10.0 * math.sin(math.radians(20.0))
+
+    def way(t: float) -> tuple[float, float]:
+        return e * (t - 100.0), -n * abs(t - 100.0)
+
+    for k in range(int(until / 2.0)):
+        t = 2.0 * k
+        for at in (way(t), (e * (t - 100.0), 3.0 + n * abs(t - 100.0))):
+            if w.rng.random() < 0.9:
+                w.see(t, *at, 12.0)
+        w.clutter(t, 1)
+    w.end(clutter=0.0625)
+    for t in range(0, int(until), 30):
+        w.fix(float(t), *way(float(t)), late=w.rng.uniform(0.5, 4.0))
+    return [*w.made, *(read(109.0 + k) for k in range(3))], way(110.0), way
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_van_whose_tag_was_read_while_looks_took_it_for_another_is_one_row_when_its_receiver_is_heard(seed, World, Told):
+    """Its receiver shares the tag's sightings from then on, so that each look was taken to have shown both: two for good."""
+    made, gate, way = bounce(World, seed)
+    told = begun(World, Told)
+    lat, lon = World.HOME.geodetic(*gate)
+    told.add(0.0, "placement", Placement(device=GATE, lat_deg=lat, lon_deg=lon, range_m=10.0))
+    told.take(made, 121.0)
+    [mistaken] = [row for row in things(told, 119.0) if row.tag_id == "TAG"]
+    assert math.dist(Told.where(mistaken), way(119.0)) > 100.0
+    told.take([one for one in made if one[0] > 121.0], 199.0)
+    [row] = [one for one in things(told, 199.0) if math.dist(Told.where(one), way(199.0)) < 60.0]
+    assert row.tag_id == "TAG"
+    [tag] = [one for one in told.fold.believed((T0 + 199) * NS, whole=True) if one.tag_id == CRATE]
+    assert tag.attributes["rides_on"] == row.track_id
+
+
+@pytest.mark.parametrize(("seed", "every"), [(0, 30.0), (1, 30.0), (2, 30.0), (0, 10.0), (1, 10.0)])
+def test_what_rode_on_a_receiver_that_is_carried_over_to_another_stays_with_what_looks_go_on_seeing(seed, every, World, Told):
+    """It was lent the other one's sightings from then on, and was lost."""
+    w, times = World(seed), [2.0 * k for k in range(210)]
+
+    def where(t: float) -> float:
+        return 10.0 * (min(t, 260.0) - 20.0) + 10.0 * max(0.0, t - 320.0)
+
+    stands = where(260.0)
+    for t in times:
+        for e, n in ((where(t), 0.0), (stands, 40.0)):
+            if w.rng.random() < 0.9:
+                w.see(t, e, n, 12.0)
+        w.clutter(t, 1)
+    w.end(times=times, clutter=0.0625, area=(-6000.0, 6000.0, -6000.0, 6000.0))
+    t = 40.0
+    while t < 420.0:
+        e, n = (where(t), 0.0) if t < 290.0 else (stands, 40.0)
+        w.fix(t, e, n, late=w.rng.uniform(0.5, 4.0))
+        t += every
+    made = [*w.made, *(read(19.0 + k) for k in range(3))]
+    told = begun(World, Told).take(made, 285.0)
+    [one] = [row for row in told.fold.believed((T0 + 285) * NS, whole=True) if row.tag_id == CRATE]
+    assert one.attributes.get("rides_on")
+    told.take([body for body in made if body[0] > 285.0], 419.0)
+    found = {row.tag_id: Told.where(row) for row in things(told, 419.0)}
+    assert math.dist(found["TAG"], (stands, 40.0)) < 40.0 and math.dist(found[CRATE], (where(419.0), 0.0)) < 40.0
+
+
 def test_a_look_that_shows_both_is_worth_more_than_two_that_show_one_and_the_second_ends_it():
     """One that shows neither says nothing; nor does a radar that misses each second."""
     one = Alongside("T1", 0)
