@@ -128,6 +128,7 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     _as_before(live, one, tracker.model(live))
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, back)
+    tracker.unleapt(live, one.number, book)
     return True, f"{state.track_id} is a track of its own again", back
 
 

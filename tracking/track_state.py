@@ -113,6 +113,7 @@ class TrackState(msgspec.Struct, kw_only=True, gc=False):
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
         taken: the times of the ring's measurements with which a rival took over and was told of.
+        leapt: the last jumps that were told of while a decision stood of which track is which (``Tracker.unleapt``).
         credit: so many measurements may be run again for late ones at once (``LATE_STEPS``).
         waiting: late ones that are in the ring and not yet told of.
         past: where it was before the ring (``tracking.past``).
@@ -159,6 +160,7 @@ class TrackState(msgspec.Struct, kw_only=True, gc=False):
     passes: list[Pass] = []
     told: dict[str, int] = {}
     taken: tuple[int, ...] = ()
+    leapt: tuple[Event, ...] = ()
     turns: Turns | None = None
     open_events: dict[str, Event] = {}
     over: dict[str, Event] = {}

@@ -54,6 +54,8 @@ FAST = 1.2
 SPED2 = (FAST * ROAD_MPS) ** 2
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
+#: So many jumps of a track are remembered that were told of while a decision stood of which track is which.
+LEAPT_MOST = 4
 
 
 class Tracker:
@@ -427,7 +429,9 @@ class Tracker:
         since_ns = stuck[1] if stuck is not None and stuck[0] == before.device else before.updated_ns
         if (away_m := beyond_reach_m(before, m, model, since_ns)) > 0.0:
             text = f"{away_m / 1000:.1f} km in {(m.time_ns - since_ns) / NS:.0f} s"
-            self.jumped(live, m, f"position jumped {text}: faster than its class can be", book)
+            told = self.jumped(live, m, f"position jumped {text}: faster than its class can be", book)
+            if told is not None and any(one.action in ("identify", "merge") for one in live.state.decided):
+                live.state.leapt = (*live.state.leapt, told)[-LEAPT_MOST:]
 
     def returned(self, live: LiveTrack, m: Measurement, last_ns: int, last: tuple[float, float], book: Book) -> None:
         """A device whose track was forgotten is heard again: how far from where it was, and if its class can be so fast."""
@@ -457,9 +461,23 @@ class Tracker:
             what = f"a {s.klass}" if s.klass else "what drives"
             self.jumped(live, m, f"goes at {speed_mps:.0f} m/s, faster than {what} can: does it fly?", book)
 
-    def jumped(self, live: LiveTrack, m: Measurement, text: str, book: Book) -> None:
+    def jumped(self, live: LiveTrack, m: Measurement, text: str, book: Book) -> Event | None:
         """Its positions went where it cannot have gone, and so did the track."""
-        self._warned(live, "jumped", m, book, text)
+        return self._warned(live, "jumped", m, book, text)
+
+    def unleapt(self, live: LiveTrack, number: int, book: Book) -> None:
+        """Decision ``number`` is undone: a jump that was told of since is over where no rival takes over there any more."""
+        s, ring, left = live.state, live.state.ring, []
+        live.core(self.model(live))
+        for told in s.leapt:
+            m = live.fix_at(told.device, told.start_ns)
+            at = None if m is None else ring.at(m)
+            if told.seq <= number or at is None or ring.became(at)[0] == MOVED:
+                left.append(told)
+            else:
+                book.end(told, book.now_ns)
+                s.told.pop("jumped", None)
+        s.leapt = tuple(left)
 
     def _outliers(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book
@@ -606,12 +624,13 @@ class Tracker:
         book.end(event, m.time_ns)
         live.state.over[kind] = msgspec.structs.replace(event, end_ns=m.time_ns)
 
-    def _warned(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
+    def _warned(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> Event | None:
         """An event that a person ends, by acknowledging its alert; once for as long as it goes on within ``alarm_window_s``."""
-        told = live.state.told
+        told, event = live.state.told, None
         if kind not in told or book.now_ns - told[kind] >= int(self.presets.alarm_window_s * NS):
-            self._event(live, kind, m, book, text)
+            event = self._event(live, kind, m, book, text)
         told[kind] = book.now_ns
+        return event
 
     def _told(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
         book.event(

@@ -41,6 +41,7 @@ def taken_back(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> t
     live.state.decided.remove(one)
     tracker.withdraw(live, one.m, book)
     tracker.retell(live, one.m.time_ns, book)
+    tracker.unleapt(live, one.number, book)
     return True, f"D{one.number} is undone: the contact is a track of its own"
 
 
