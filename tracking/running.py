@@ -408,16 +408,18 @@ class Running:
         waits_ns = np.empty(len(times_ns), np.int64)
         waits_ns[0] = times_ns[0] - self.updated_ns
         np.subtract(times_ns[1:], times_ns[:-1], out=waits_ns[1:])
-        if waits_ns.max() < _EXACT:  # the quotient of two floats that are what they stand for is that of the whole numbers
+        # the quotient of two floats that are what they stand for is that of the whole numbers
+        if int(times_ns[-1]) - min(int(times_ns[0]), self.updated_ns) < _EXACT:
             waits_s = waits_ns / NS
         else:
             waits_s = np.array([wait_ns / NS for wait_ns in waits_ns.tolist()])
         waits_s[0] = max(waits_s[0], 0.0)
         some = waits_s.tolist()
-        found = list(map(known.get, some))
-        if None in found or some[0] == 0.0:
-            found = [which(dt_s) if dt_s > 0.0 else 0 for dt_s in some]
-        return waits_s, np.array(found)
+        try:
+            found = np.fromiter(map(known.get, some), np.int64, len(some))
+        except TypeError:  # a time that was not asked yet
+            found = np.array([which(dt_s) if dt_s > 0.0 else 0 for dt_s in some])
+        return waits_s, found
 
     def _learnt(self, row: Any) -> DeviceNoises:
         """What was learnt of every device, by the row."""
