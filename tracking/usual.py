@@ -185,7 +185,8 @@ class Usual:
     ) -> Changes | None:
         """A late fix that takes its place in the ring, and is told of later, with others, or at once."""
         s, deception, tells = live.state, self._state.deception, book
-        if deception.jams(s.track_id, m.device, m.time_ns) or deception.taken(s.track_id, m) is not m:
+        # also where it is jammed only since: what it says then may be its place of before, said again
+        if deception.jams(s.track_id, m.device, s.ring.newest_ns) or deception.taken(s.track_id, m) is not m:
             return None
         before, waits = (s.gap_s, s.contact_ns, s.stored_ns), live.waits(m)
         if not waits and (s.waiting or self._tracker.log.items or not deception.passed(s.track_id, m)):

@@ -72,10 +72,11 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
                                  {"stands": True, "late_s": 90.0}, {"wrong": 0.5, "step_s": (1.0, 5.0)},
                                  {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)},
                                  {"jammed": True, "delay_s": 30.0, "step_s": (1.0,)},
+                                 {"jammed": True, "delay_s": 20.0, "step_s": (0.1, 1.0), "seed": 2, "n": 900},
                                  {"speeds": (25.0, 250.0), "step_s": (5.0, 10.0)}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
-    some, short, long = entries(7, 600, **how), Fold(), Fold()
+    some, short, long = entries(**{"seed": 7, "n": 600, **how}), Fold(), Fold()
     took = 0
     for entry in some:
         changes = short.apply(entry)
