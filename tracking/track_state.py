@@ -429,7 +429,8 @@ class LiveTrack:
             self._thin()
         elif n:
             self._kept = n
-        if n + 1 >= model.least + KEPT_EACH and (m.time_ns - ring.time_ns(KEPT_EACH - 1) > model.keep_ns or n >= RING_MOST):
+        left = n + 1 - KEPT_EACH
+        if left >= model.least and (left >= RING_MOST or m.time_ns - ring.time_ns(KEPT_EACH - 1) > model.keep_ns):
             self._prune(model)
         return told
 
