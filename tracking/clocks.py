@@ -11,6 +11,8 @@ import msgspec
 
 from birddog.model import Event, Fix
 from birddog.units import NS
+from tracking.as_others import ALIKE_NS, Late, Said
+from tracking.as_others import heard as late_heard
 from tracking.book import Book
 from tracking.dated import LAST, Dated, dated
 from tracking.lag import (
@@ -149,11 +151,15 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Clocks(msgspec.Struct):
-    """What is known of devices' clocks; of those that are ahead in the order in which they were last heard."""
+    """What is known of devices' clocks; of those that are ahead in the order in which they were last heard.
+
+    ``late``: the last messages of those that are late and may be behind, as other receivers of their shipment have it.
+    """
 
     ahead: dict[str, Ahead] = {}
     lags: dict[str, Lag] = {}
     ways: dict[str, tuple[int, ...]] = {}
+    late: dict[str, Late] = {}
 
     def is_ahead(
         self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, way_ns: int | None,
@@ -285,6 +291,42 @@ class Clocks(msgspec.Struct):
         lag = self.lags.get(device)
         return lag is not None and lag.run > 0 and not lag.steady
 
+    def late_again(self, device: str, one: Said) -> Late | None:
+        """The last messages of a device with one more; None: it is not late, or known already by how much it is behind."""
+        lag = self.lags.get(device)
+        if lag is not None and (lag.correction_ns or (lag.run and lag.right and not lag.store)):  # it fell back
+            self.late.pop(device, None)
+            return None
+        late = late_heard(self.late.get(device), one)
+        if late is None:
+            self.late.pop(device, None)
+        else:
+            if len(late.said) == 1 and lag is not None and (
+                not lag.right if lag.run else lag.way_ns >= SMALL_NS and abs(one.took_ns - lag.way_ns) <= ALIKE_NS
+            ):  # as were those before, when there was nobody to ask
+                late = msgspec.structs.replace(late, first_ns=0)
+            self.late[device] = late
+        return late
+
+    def is_behind(self, fix: Fix, by_ns: int, other: str, operation: str, track_id: str, book: Book) -> Late:
+        """A clock is behind, as another receiver of its shipment has it: told of, and the fixes of its messages, this one with
+        them, are taken at the time without it.
+        """
+        device, late = fix.device, self.late.pop(fix.device)
+        before, old = late.said[-2], self.lags.get(device)
+        text = f"its clock is {about(-by_ns)}, as {other} has it: its fixes are taken at the time without it"
+        going = None if old is None else old.event
+        if going is None:
+            event = book.event("clock", operation, book.now_ns, device=device, track_ids=(track_id,), text=text)
+        else:
+            event = book.again(going, text)
+        level_ns = min(one.took_ns for one in late.said)
+        self.lags[device] = Lag(
+            before.time_ns, before.time_ns + before.took_ns, run=len(late.said) - 1, least_ns=level_ns, right=True, event=event,
+            way_ns=level_ns - by_ns, begun_ns=late.said[0].time_ns + late.said[0].took_ns, known_ns=level_ns, first_ns=level_ns,
+        )  # fmt: skip
+        return late
+
     def held(self, device: str) -> tuple[tuple[int, float, float], ...]:
         """What was taken at the time that a device stated, before it was known that its clock fell back: told once."""
         lag = self.lags.get(device)
@@ -299,6 +341,7 @@ class Clocks(msgspec.Struct):
             _end(lag.event, book)
         self.lags.clear()
         self.ways.clear()
+        self.late.clear()
         self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns), one.way_ns) for name, one in self.ahead.items()}
 
     def unheard(self, devices: Iterable[str], heard_ns: int, book: Book) -> None:
@@ -317,6 +360,7 @@ class Clocks(msgspec.Struct):
         for device in devices:
             lag, ahead = self.lags.pop(device, None), self.ahead.pop(device, None)
             self.ways.pop(device, None)
+            self.late.pop(device, None)
             for one in (lag, ahead):
                 if one is not None:
                     _end(one.event, book)

@@ -29,8 +29,9 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking import as_said, budget, copies, lifetime, rests
+from tracking import as_others, as_said, budget, copies, lifetime, rests
 from tracking.agenda import NEVER_NS
+from tracking.arms import FRESH_S
 from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
 from tracking.clocks import AHEAD_NS, WAY_NS, Before
@@ -48,8 +49,8 @@ from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.operation_state import Gone, OperationState, Owner
 from tracking.presets import STATION, Presets
-from tracking.step import at_least, placed
-from tracking.track_state import LiveTrack, TrackState
+from tracking.step import at_least, placed, unlearnt
+from tracking.track_state import LiveTrack, TrackState, in_order
 from tracking.tracker import Tracker
 from tracking.turns import Turns
 from tracking.usual import Usual, usual
@@ -556,6 +557,8 @@ class OperationFold:
         tracker.contact(live, device, book, reports=True)
         if device in state.facts:
             self._battery(live, device, book)
+        if len(s.fixers) > 1 and not ahead and fmt != "ais":
+            self._as_others(live, fix, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, before, book)
         if not s.ring or time_ns > s.ring.newest_ns:
             s.dated = state.clocks.dated(device, book.now_ns - time_ns) if fix.time_source == "device" else SURE
@@ -628,6 +631,44 @@ class OperationFold:
         even = len(every) == 3 and max(every) - min(every) <= LITTLE_SAME_NS
         return Before(last[-1], every[-1] if every else None, way_ns if 0 <= way_ns < SMALL_NS else WAY_NS, even,
                       many=fmt == "ais")  # fmt: skip
+
+    def _as_others(self, live: LiveTrack, fix: Fix, book: Book) -> None:
+        """Ask the other receivers of a shipment whether the clock of one that is late is behind; if so, what came in of it
+        since it is late is taken when it was made, as if that had been known.
+        """
+        if fix.time_ns is None or fix.time_source != "device":
+            return
+        clocks, model, device = self._state.clocks, self.tracker.model(live), fix.device
+        m = of_fix(fix, fix.time_ns, model)
+        one = as_others.Said(fix.time_ns, book.now_ns - fix.time_ns, fix.lat_deg, fix.lon_deg, max(m.r_ee, m.r_nn))
+        late = clocks.late_again(device, one)
+        if late is None:
+            return
+        known = as_others.behind(device, late, live.between(late.said[0].time_ns - int(FRESH_S * NS), book.now_ns))
+        if known is None:
+            return
+        by_ns, other = known
+        first_ns = clocks.is_behind(fix, by_ns, other, self.operation, live.state.track_id, book).first_ns
+        self.tracker.catch_up(live, book)
+        some = []
+        for m in live.state.ring:
+            if m.device == device and m.origin == "fix" and first_ns <= m.time_ns <= fix.time_ns:
+                self.tracker.withdraw(live, m, book)
+                if not self._covered(device, m.time_ns + by_ns, m.lat_deg, m.lon_deg):
+                    continue
+                m = self._at_about(live, msgspec.structs.replace(m, time_ns=m.time_ns + by_ns))
+            some.append(m)
+        base, first = live.base, min((m for m in some if m.origin == "fix"), key=in_order, default=None)
+        if base is not None and first is not None:
+            base = unlearnt(base, device, first, model)
+            if live.left is not None:
+                live.left += [(m, "used") for m in some if m.time_ns <= base.time_ns]
+            some = [m for m in some if m.time_ns > base.time_ns]
+        live.restart(base, some)
+        if live.state.ring:
+            self.tracker.retell(live, min(first_ns, live.state.ring.time_ns(0)), book)
+        if self.tracker.log.busy(first_ns):
+            self.tracker.log.disturbed(self.tracker, live, first_ns, book)
 
     def _put_right(self, live: LiveTrack, device: str, book: Book) -> None:
         """A clock fell back, as is known by now: what was taken at the times that it said is taken at those that it meant."""

@@ -29,7 +29,7 @@ from birddog.units import NS
 from tracking import arms, dwell, onward, reach, setoff
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn
-from tracking.arms import Receiver
+from tracking.arms import TOGETHER_M, Receiver
 from tracking.bank import NEW_V
 from tracking.core import Core, Model, Place, Rival, White
 from tracking.engine import State
@@ -72,7 +72,8 @@ from tracking.running import Running, runs
 from tracking.sides import after as sides_after
 
 __all__ = [
-    "Core", "Model", "Place", "Rival", "Verdict", "advance", "followed", "lasting", "placed", "predicted", "stayed", "weighed",
+    "Core", "Model", "Place", "Rival", "Verdict", "advance", "followed", "lasting", "placed", "predicted", "stayed", "unlearnt",
+    "weighed",
 ]  # fmt: skip
 
 #: ``beside``: it moves nothing: it is where its receiver's arm has it, while the first receiver is heard; or it is where the
@@ -114,6 +115,22 @@ def _begin(m: Measurement, model: Model) -> Core:
         first_ns=m.time_ns, bias=_lasting(m, (), class_variance(m, model.preset), 0.0), fixed=m.origin == "fix",
         device=m.device if m.origin == "fix" else "", fix_ns=m.time_ns if m.origin == "fix" else 0,
         sides=sides_after(None, m.time_ns, 0.0, 0.0, 0.0, max(m.r_ee, m.r_nn), 0.0, None) if m.origin == "fix" else None,
+    )  # fmt: skip
+
+
+def unlearnt(core: Core, device: str, m: Measurement, model: Model) -> Core:
+    """The Core of a track when it is known that the clock of one of its receivers was wrong: not by that one's places, nor by
+    how far the others seemed to be from it.
+
+    Args:
+        m: its next fix; where it had been taken elsewhere by that receiver, it begins there.
+    """
+    seen = in_frame(core, m)
+    if core.device != device or (seen is not None and math.hypot(seen[0][0] - core.x[0], seen[0][1] - core.x[2]) < TOGETHER_M):
+        return replace(core, receivers=(), sides=None, rival=None)
+    return replace(
+        _begin(m, model), first_ns=core.first_ns, hits=core.hits + 1, refused=core.refused, noise=core.noise,
+        moved_ns=m.time_ns,
     )  # fmt: skip
 
 
