@@ -83,6 +83,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
             lag_var: how well that is known, s².
         asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
         hold: the place that it says, to the digit; while it hangs there (``hung``) all else is as it was when it came there.
+        chosen: an operator said that the track is where it is, and others were elsewhere.
     """
 
     device: str
@@ -110,6 +111,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     asked: bool = False
     settled: bool = False
     hold: hung.Hold | None = None
+    chosen: bool = False
 
     @property
     def hangs(self) -> bool:

@@ -41,6 +41,8 @@ class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
         hits: fixes in a row that agree.
         doubted: it is what a receiver says that is belied: never between the two, and nothing that takes over.
         denied: a used fix of another receiver says since that the shipment is not there.
+        said: the receivers whose fixes it is made of, twice each where they said so twice (``majority``); against: those whose
+            used fixes say since that the shipment is not there; read_against: a read of the goods' tag says so.
     """
 
     time_ns: int
@@ -55,6 +57,9 @@ class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
     hits: int = 1
     doubted: bool = False
     denied: bool = False
+    said: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    read_against: bool = False
 
 
 class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):

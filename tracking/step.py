@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking import arms, dwell, onward, reach, setoff
+from tracking import arms, dwell, majority, onward, reach, setoff
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn
 from tracking.arms import TOGETHER_M, Receiver
@@ -67,7 +67,7 @@ from tracking.motion import (
     shifted,
     stepped,
 )
-from tracking.rivals import AGREES_NIS, in_frame, outlived
+from tracking.rivals import AGREES_NIS, in_frame, outlived, witnessed
 from tracking.running import Running, runs
 from tracking.sides import after as sides_after
 
@@ -292,7 +292,7 @@ def _received(core: Core, m: Measurement) -> Core:
         r_v = r_v if core.hits > 1 else max(r_v, arms.UNKNOWN_V)  # of one fix only its class is known
         lead = Receiver(core.device, core.updated_ns, lat, lon, (x[4] + x[11]) / 2.0, x[1], x[3], r_v)
         receivers = (lead,)
-    receivers = arms.heard(receivers, m, core.x[1], core.x[3])
+    receivers = majority.together(arms.heard(receivers, m, core.x[1], core.x[3]))
     return replace(core, receivers=receivers if len(receivers) > 1 else ())
 
 
@@ -329,6 +329,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         one = arms.of(core.receivers, m.device)
         if one is not None and one.hangs:  # it was left there, as somebody knows
             core = replace(core, receivers=())
+        if len(core.receivers) > 2:
+            return _with_most(_received(core, m), m, model, chosen=True), "moved", math.inf
         return _moved(core, m, _rival(core, m), model), "moved", math.inf
     if m.doubted:
         return _doubted(core, m, model)
@@ -336,14 +338,15 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     base = class_variance(m, preset)
     lever: tuple[float, float] | None = None
     if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
-        core = _received(core, m)
+        before, core = core.receivers, _received(core, m)
         one = arms.of(core.receivers, m.device)
         if one is not None and one.hold is not None and one.hangs:
             if not one.hold.sure:  # it may have been left there
                 return _refused(replace(core, sides=None), m, model, math.inf)
             rival = core.rival if core.rival is not None and core.rival.device != m.device else None
             return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
-        if arms.gone(core.receivers, core.device, m.device):  # what was two places in turn has become two ways
+        if majority.alone(core.receivers, m, before) or arms.gone(core.receivers, core.device, m.device):
+            # what was two places in turn has become two ways
             return _refused(replace(core, sides=None), m, model, math.inf)
         arm = arms.of(core.receivers[1:], m.device)
         lever = None if arm is None else arm.lever(core.x[1], core.x[3])
@@ -469,7 +472,12 @@ def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core
     if not decides:
         return core, "refused", nis
     rival = _rival(core, m)
-    if rival.denied and rival.device and gap_s < model.presets.reinit_s and not _yields(core, rival):
+    if rival.hits == 1 and majority.stays(core, m):
+        return core, "refused", nis
+    if majority.outvoted(core, rival, m.time_ns):
+        return _with_most(core, m, model), "moved", nis
+    denied = rival.denied or majority.is_chosen(core, rival)
+    if denied and rival.device and gap_s < model.presets.reinit_s and not _yields(core, rival):
         return replace(core, rival=rival), "refused", nis
     # of a track of one or two fixes it is as likely that those were false; what anonymous evidence moved is moved back sooner
     if rival.hits >= min(model.presets.reinit_count, core.hits + 1, 2 if core.lent else core.hits + 1):
@@ -519,12 +527,15 @@ def _rival(core: Core, m: Measurement) -> Rival:
             # several receivers that agree against the one that the track follows are as much as the first of them
             one_side = m.device == old.device or (m.origin == "fix" and core.device not in (m.device, old.device))
             device = old.device if one_side else ""
+            against = tuple(one for one in old.against if one != m.device)
             return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, fit.bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
-                         old.begun_ns, device, old.hits + 1, denied=old.denied)  # fmt: skip
+                         old.begun_ns, device, old.hits + 1, denied=old.denied, said=witnessed(old, m), against=against,
+                         read_against=old.read_against)  # fmt: skip
     bank = _fresh(m, motion, RIVAL_SPEED_MPS).bank
     # a read is by a reader that stands somewhere, no receiver that travels with the goods
     device = m.device if m.origin == "fix" else ""
-    return Rival(m.time_ns, m.lat_deg, m.lon_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), m.time_ns, device)
+    return Rival(m.time_ns, m.lat_deg, m.lon_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), m.time_ns, device,
+                 said=witnessed(None, m))  # fmt: skip
 
 
 def _reachable(core: Core, m: Measurement, gap_s: float) -> bool:
@@ -556,6 +567,14 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         noise=core.noise, white=(*core.white[:2], 0.0, 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
         way=(0.0, 0.0, *core.way[2:5], 0.0, faster(core.way[6], went2, gap_s, far)),
     )  # fmt: skip
+
+
+def _with_most(core: Core, m: Measurement, model: Model, *, chosen: bool = False) -> Core:
+    """The Core of a track that goes on with those of its receivers that its rival is made of, as most of them say or somebody
+    has chosen.
+    """
+    rival = _rival(core, m)
+    return replace(_moved(core, m, rival, model), receivers=majority.led(core.receivers, rival, m, chosen=chosen))
 
 
 def left_to_rival(core: Core, model: Model) -> Core:

@@ -33,6 +33,7 @@ from tracking.doubt import TURNS, beyond_reach_m, other_place, turns_after
 from tracking.kernel import ALONE_S
 from tracking.leap import ROAD_MPS
 from tracking.looks import LookLog
+from tracking.majority import agreed, undecided
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
 from tracking.portals import came_by, came_through, was_elsewhere
@@ -421,6 +422,12 @@ class Tracker:
         base_ns = live.base_ns
         live.state.taken = (*[t for t in live.state.taken if base_ns is None or t > base_ns], m.time_ns)
         how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
+        if before is not None and not m.here and (most := agreed(before, m)):
+            if "parted" in live.state.open_events and not _read_apart(live.state):  # it is the other one that has
+                self._over(live, "parted", m, book)
+            text = f"{' and '.join(most)} go together, {before.device} does not: it is with them,{how_far}"
+            self._told(live, "reacquired", m, book, text)
+            return  # none of them has jumped
         self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
         # a first fix or two that were false are no place to jump from
         if before is None or before.hits < self.presets.reinit_count:
@@ -543,6 +550,8 @@ class Tracker:
         """Two receivers of one shipment go different ways: critical, and told until they are together again."""
         s, rival = live.state, newest.rival
         if newest.parted and rival is not None and rival.hits >= self.presets.reinit_count:
+            if "parted" not in s.open_events and undecided(newest, rival, newest.time_ns):
+                return  # of three and more it is those that say who it is that has parted
             if "parted" not in s.open_events:
                 away_m = 1000.0 * _away_km(newest, m)
                 where = f"{away_m:.0f} m" if away_m < 1000.0 else f"{away_m / 1000:.1f} km"
