@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from sim import sensor_map
 SCENARIO = "harbour"
 #: A journal further ahead of the machine's clock would hold back everything that is simulated now.
 MOST_AHEAD_NS = 5 * NS
+#: The simulator waits so long for ingest, s, before it says that nobody listens.
+WAIT_S = 600.0
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,16 +117,37 @@ def config_text(demo: Demo) -> str:
 def run(demo: Demo, *, speed: float, for_s: float | None) -> int:
     """Run everything until a signal or for a time."""
     words = ["run", "--exercise", "--config", str(demo.config_path), "--clock", "wall" if speed == 1.0 else "messages"]
-    roles = ["ingest", "picture", *(["imagery"] if demo.scenario.camera else []), "console"]
-    children = [Child(role, [*words, "--only", role]) for role in roles]
-    children.append(Child("simulator", simulator_words(demo, speed), when=lambda: all(
-        _listens(demo.ports[transport]) for transport in ("mqtt", "tcp") if transport in demo.ports)))
+    roles = ["picture", *(["imagery"] if demo.scenario.camera else []), "console"]
+    # what ingest opens, the simulator makes first, and waits until that listens: neither is too early for the other
+    made = Once(lambda: _is_made(demo))
+    children = [Child("ingest", [*words, "--only", "ingest"], when=made)]
+    children += [Child(role, [*words, "--only", role]) for role in roles]
+    children.append(Child("simulator", simulator_words(demo, speed)))
     return Supervisor(children).run(for_s)
+
+
+class Once:
+    """A question that is asked no more once the answer was yes: an ingest that ends is started again, whoever is there."""
+
+    def __init__(self, ask: Callable[[], bool]):
+        self._ask, self._yes = ask, False
+
+    def __call__(self) -> bool:
+        self._yes = self._yes or self._ask()
+        return self._yes
+
+
+def _is_made(demo: Demo) -> bool:
+    """Whether the lines that the simulator makes are there."""
+    used = {device.transport for device in demo.scenario.devices()}
+    return ("pty" not in used or (demo.folder / "serial").exists()) and (
+        "modbus" not in demo.ports or _listens(demo.ports["modbus"])
+    )
 
 
 def simulator_words(demo: Demo, speed: float) -> list[str]:
     """The command line of the simulator."""
-    words = ["sim", "run", SCENARIO, "--speed", str(speed), "--truth", str(demo.folder / "truth.csv")]
+    words = ["sim", "run", SCENARIO, "--speed", str(speed), "--wait", str(WAIT_S), "--truth", str(demo.folder / "truth.csv")]
     used = {device.transport for device in demo.scenario.devices()}
     for transport, port in demo.ports.items():
         words += ["--to", f"{transport}://127.0.0.1:{port}"]

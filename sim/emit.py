@@ -7,8 +7,11 @@ target takes; alone it takes all of them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Iterable
+import socket
+import time
+from collections.abc import Callable, Iterable
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -19,6 +22,8 @@ from sim.emission import Emission
 from sim.tables import Scenario, Transport
 
 SCHEMES: dict[str, Transport] = {"mqtt": "mqtt", "mqtts": "mqtt", "tcp": "tcp", "udp": "udp", "modbus": "modbus", "pty": "pty"}
+#: Those that must listen before we come; how often it is asked, s.
+LISTEN, POLL_S = frozenset({"mqtt", "tcp"}), 0.1
 PORTS = {"mqtt": 1883, "mqtts": 8883, "modbus": 502}
 #: transport -> the module that sends it.
 MODULES = {
@@ -128,16 +133,26 @@ def is_live(targets: Iterable[Target]) -> bool:
     return any(t.kind != "folder" for t in targets)
 
 
-def open_all(assigned: dict[Transport, Target]) -> dict[Transport, Emitter]:
-    """Open every target; the ones that serve several transports are opened once.
+def open_all(
+    assigned: dict[Transport, Target], wait_s: float = 0.0, is_set: Callable[[], bool] = lambda: False
+) -> dict[Transport, Emitter]:  # fmt: skip
+    """Open every target, those that we make before those that must listen; the ones that serve several transports once.
+
+    Args:
+        wait_s: for so long it is waited for who must listen: who reads a line that we make may wait for that himself.
+        is_set: asked meanwhile; nobody waits any longer once it says yes.
 
     Raises:
         UsageError: one cannot be reached; what was open is closed again.
     """
     opened: dict[str, Emitter] = {}
     out: dict[Transport, Emitter] = {}
+    until_s = time.monotonic() + wait_s
     try:
-        for transport, target in assigned.items():
+        for transport, target in sorted(assigned.items(), key=lambda one: one[1].kind in LISTEN):
+            if target.kind in LISTEN:
+                while not _listens(target) and time.monotonic() < until_s and not is_set():
+                    time.sleep(POLL_S)
             if target.text not in opened:
                 opened[target.text] = importlib.import_module(MODULES[target.kind]).open_target(target)
             out[transport] = opened[target.text]
@@ -146,3 +161,10 @@ def open_all(assigned: dict[Transport, Target]) -> dict[Transport, Emitter]:
             emitter.close(0.0)
         raise
     return out
+
+
+def _listens(target: Target) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection((target.host, target.port), timeout=1.0).close()
+        return True
+    return False

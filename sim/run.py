@@ -57,6 +57,8 @@ def play(
     for_s: float | None = None,
     say: Callable[[str], None] | None = None,
     certs: str = "",
+    wait_s: float = 0.0,
+    now: Callable[[], int] | None = None,
 ) -> Played:
     """Play a scenario until it ends or ``stop`` is set; may run in a child process.
 
@@ -71,6 +73,8 @@ def play(
         for_s: scenario seconds to play; None: its duration into a folder, for ever against live targets.
         say: gets words of progress.
         certs: for ``mqtts://``: a folder with ``ca.pem`` and, a device, ``ID.pem`` and ``ID.key``.
+        wait_s: for so long live targets that must listen are waited for; the lines that are made here are there before.
+        now: the time, in place of ``start_ns``: it begins when they listen.
 
     Raises:
         UsageError: a target is wrong, missing or cannot be reached.
@@ -82,7 +86,7 @@ def play(
     aims = [emit.parse(t, certs) for t in targets]
     assigned = emit.assign(s, aims)
     live = emit.is_live(aims)
-    if start_ns is None:
+    if start_ns is None and now is None:
         if live:
             raise UsageError("a live target wants a start", field="--start")
         start_ns = s.start_ns
@@ -90,14 +94,17 @@ def play(
     world = scenarios.build(s, seed)
     if for_s is None and not live:
         for_s = s.scenario.duration_s
-    everything = emissions(s, world, seed, start_ns)
-    first = next(everything)  # every device has measured once: what is slow to begin with is behind us
-    emitters = emit.open_all(assigned)
+    emitters = emit.open_all(assigned, wait_s, stop.is_set)
+    if start_ns is None:
+        assert now is not None, "whoever gives no start gives the clock"
+        start_ns, entered_s = now(), time.monotonic()
     truth = None
     sent: dict[str, int] = {}
     at_s = 0.0
     remarks: list[str] = []
     try:
+        everything = emissions(s, world, seed, start_ns)
+        first = next(everything)  # every device has measured once: what is slow to begin with is behind us
         truth = TruthWriter(Path(truth_path), s, world, start_ns) if truth_path is not None else None
         for emitter in _once(emitters):
             if isinstance(emitter, FolderEmitter):

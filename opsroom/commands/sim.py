@@ -33,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                       help="scenario seconds to play (default: the scenario's duration for files, until stopped for live)")
     run_.add_argument("--certs", metavar="DIR", default="",
                       help="for mqtts://: a folder with ca.pem and, a device, ID.pem and ID.key")
+    run_.add_argument("--wait", dest="wait_s", type=float, default=0.0, metavar="SECONDS",
+                      help="wait so long for targets that must listen; begin when they do (default: fail at once)")
     run_.add_argument("--truth", metavar="FILE", help="write where everything really was, every second (CSV)")
     load = actions.add_parser("load", help="many devices, and how many messages a second come back acknowledged")
     load.add_argument("--devices", type=int, default=100, metavar="N", help="connections (default 100)")
@@ -112,12 +114,17 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"wants seconds above 0, at most {MOST_S:.0f}", field="--for")
     if "" in args.to:
         raise UsageError("wants a target, or . for this folder", field="--to")
-    start_ns = _start(args.start)
+    if not 0.0 <= args.wait_s <= MOST_S:
+        raise UsageError(f"wants seconds from 0 to {MOST_S:.0f}", field="--wait")
+    start_ns, now = _start(args.start), None
     if start_ns is None and emit.is_live([emit.parse(t) for t in args.to]):
-        start_ns = time.time_ns()
+        if args.wait_s:
+            now = time.time_ns
+        else:
+            start_ns = time.time_ns()
     stop = Stop((signal.SIGINT, signal.SIGTERM))
     played = play(args.scenario, args.to, seed=args.seed, start_ns=start_ns, speed=args.speed, stop=stop,
-                  truth_path=args.truth, for_s=args.for_s, say=say, certs=args.certs)
+                  truth_path=args.truth, for_s=args.for_s, say=say, certs=args.certs, wait_s=args.wait_s, now=now)
     counts = ", ".join(f"{n} {transport}" for transport, n in played.sent.items()) or "nothing"
     say(f"sent in {played.seconds:.0f} s of the scenario: {counts}")
     for remark in played.remarks:

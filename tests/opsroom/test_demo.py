@@ -146,6 +146,36 @@ def test_even_when_asked_directly_nothing_is_written_beside_a_live_journal(tmp_p
     assert list(folder.iterdir()) == []
 
 
+def test_ingest_is_started_when_the_lines_that_the_simulator_makes_are_there(tmp_path, monkeypatch):
+    """Ingest waited for them from its own start: where the simulator took over 5 s it said WARNING (twice, under load)."""
+    from opsroom import demo as demos
+    from sim import scenario
+
+    found = []
+
+    class Captured:
+        def __init__(self, children):
+            found.extend(children)
+
+        def run(self, for_s):
+            return 0
+
+    monkeypatch.setattr(demos, "Supervisor", Captured)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        one = demos.Demo(folder=tmp_path, url="sqlite:///x.db", http_port=1, ports={"modbus": server.getsockname()[1]},
+                         scenario=scenario.load(demos.SCENARIO))  # fmt: skip
+        demos.run(one, speed=1.0, for_s=None)
+        children = {child.name: child for child in found}
+        assert found[0].name == "ingest", "who writes ends last"
+        assert children["simulator"].when() and not children["ingest"].when()
+        (tmp_path / "serial").touch()
+        assert not children["ingest"].when()
+        server.listen()
+        assert children["ingest"].when()
+    assert children["ingest"].when(), "started again, it does not ask again"
+
+
 @pytest.mark.slow
 def test_it_is_healthy_with_tracks_that_move(demo):
     health = wait_for(lambda: (h := demo.get("/healthz")) and h["ok"] and h, 60, "healthy")

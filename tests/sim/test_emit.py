@@ -133,6 +133,32 @@ def packet(k: int, records: int = 2) -> bytes:
     return bytes(4) + len(data).to_bytes(4, "big") + data + bytes(4)
 
 
+def test_the_line_is_there_while_it_is_waited_for_who_must_listen(tmp_path):
+    """Whoever reads the line may wait for it before he listens: neither is too early for the other."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    link, seen = tmp_path / "gps", []
+
+    def listen():
+        wait_for(link.exists, "the line")
+        seen.append(link.exists())
+        with socket.create_server(("127.0.0.1", port)) as server:
+            server.accept()[0].close()
+            server.accept()[0].close()
+
+    reader = threading.Thread(target=listen)
+    reader.start()
+    targets = {"tcp": emit.parse(f"tcp://127.0.0.1:{port}"), "pty": emit.parse(f"pty:{link}")}
+    opened = emit.open_all(targets, wait_s=20.0)
+    reader.join(20.0)
+    assert set(opened) == {"tcp", "pty"} and seen == [True]
+    opened["pty"].close(1.0)
+    with pytest.raises(UsageError, match="cannot connect"):
+        emit.open_all(targets, wait_s=0.2)
+    assert not link.exists(), "what was made is gone with it"
+
+
 @pytest.mark.parametrize(("forget", "wrong"), [(-1, -1), (2, -1), (-1, 2)])
 def test_tcp_logs_in_waits_for_the_count_and_repeats_what_was_not_taken(forget, wrong):
     server = Server(forget=forget, wrong=wrong)
