@@ -62,8 +62,12 @@ STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS, CREEPS_MPS = 6, 1.0, 50.0, 3
 #: A leg counts for two where it said so this often in it, or where nothing on wheels goes so far from stop to stop
 #: (``LEAP_MPS2``).  From so many on its speeds are not used, for now.
 ASKED, UNSURE = 6, 2
-#: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s.
-WELL_COUNT, WELL_S = 3, 60.0
+#: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s, or so many times
+#: as long as its calls are apart that had as many between them; further apart than this, s, they are none of one jamming.
+WELL_COUNT, WELL_S, WELL_CALLS, CALLS_MOST_S = 3, 60.0, 2.0, 900.0
+#: What it says meanwhile beside one that is not jammed and goes on reporting (in so many of its intervals, or this, s) is known
+#: no better than this, m, one sigma.
+JAMMED_M, INTERVALS, LATELY_S = 500.0, 2.5, 300.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
 #: and how far the distance must have changed, m.
 ALLOWED, STEP_MOST, ALARM, DRIFT_M = 4.0, 30.0, 60.0, 30.0
@@ -112,7 +116,8 @@ class Source(msgspec.Struct, gc=False):
         leap: where it is at once, as long as it is not known whether it stays there.
         beyond: fixes in a row that nothing can have carried it to.
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
-        jammed_ns, well: when it last called, and used fixes since.
+        jammed_ns, well: when it last called, and used fixes since; called_ns: when it last did, well by now or not; calls_s:
+            how far its calls are apart.
         speeds: of one that states velocities, whether they fit its places.
     """
 
@@ -132,6 +137,8 @@ class Source(msgspec.Struct, gc=False):
     stands: int = 0
     jammed_ns: int = 0
     well: int = 0
+    called_ns: int = 0
+    calls_s: float = 0.0
     trust: float = 1.0
     events: dict[str, Event] = {}
     speeds: Speeds | None = None
@@ -140,6 +147,14 @@ class Source(msgspec.Struct, gc=False):
         """Whether it is told of as jammed, since before a time."""
         told = self.events.get("jamming")
         return told is not None and time_ns >= told.start_ns
+
+    def goes_on(self, time_ns: int) -> bool:
+        """Whether it is not jammed, and goes on reporting."""
+        last, before = self.last, self.before
+        if last is None or self.jammed(time_ns):
+            return False
+        every_s = 0.0 if before is None else (last.time_ns - before.time_ns) / NS
+        return abs(time_ns - last.time_ns) / NS <= max(LATELY_S, INTERVALS * every_s)
 
     def velocity(self) -> tuple[float, float]:
         """East and north, m/s, at its newest fix: what it says, or what the two last places say; of one place nothing."""
@@ -190,14 +205,19 @@ class Deception(msgspec.Struct):
     speedless: dict[str, str] = {}
 
     def taken(self, track_id: str, m: Measurement) -> Measurement:
-        """A fix without a velocity that its places belie, or may, or of a receiver that is jammed."""
+        """A fix without a velocity that its places belie, or may, or of a receiver that is jammed; what that says of its place
+        is rough where another one that is not goes on reporting.
+        """
+        sources = self.tracks.get(track_id)
+        source = None if sources is None else sources.of.get(m.device)
+        if sources is not None and source is not None and source.jammed(m.time_ns):
+            if any(other is not source and other.goes_on(m.time_ns) for other in sources.of.values()):
+                r = max(JAMMED_M**2, m.r_ee, m.r_nn)
+                m = msgspec.structs.replace(m, r_ee=r, r_en=0.0, r_nn=r, stated=True)
+            return m if m.ve_mps is None else msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
         if m.ve_mps is None or m.vn_mps is None:
             return m
         if m.device not in self.speedless:
-            sources = self.tracks.get(track_id)
-            source = None if sources is None else sources.of.get(m.device)
-            if source is not None and source.jammed(m.time_ns):
-                return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
             if source is not None and source.speeds is not None and source.speeds.sure >= UNSURE_SPEED:
                 return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
             if source is None or not source.legs or math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
@@ -279,7 +299,7 @@ class Deception(msgspec.Struct):
         if held:  # no other place than its last one, and nobody's distance is measured from there
             return leap
         source.last, source.before = m, last
-        if len(sources.of) > 1:
+        if len(sources.of) > 1 and not source.jammed(time_ns):
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
         return leap
@@ -376,7 +396,11 @@ class Deception(msgspec.Struct):
         if source is None:
             source = sources.of[device] = Source()
             live.source = None
+        apart_s = (time_ns - source.called_ns) / NS if source.called_ns else 0.0
+        if apart_s > 0.0 and (source.well >= WELL_COUNT or not source.jammed_ns):
+            source.calls_s = apart_s if apart_s <= CALLS_MOST_S else 0.0
         source.jammed_ns, source.well = max(time_ns, source.jammed_ns), 0
+        source.called_ns = max(time_ns, source.called_ns)
         if "jamming" not in source.events:
             place = (None, None) if source.last is None else (source.last.lat_deg, source.last.lon_deg)
             _tell(live, source, "jamming", device, time_ns, place, f"{device} says {text}", book)
@@ -696,7 +720,7 @@ def _leap(source: Source, m: Measurement, outcome: Outcome, top_mps: float) -> L
 def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
     """Whether a receiver that was jammed is well again."""
     source.well = source.well + 1 if used else 0
-    if source.well >= WELL_COUNT and m.time_ns - source.jammed_ns >= WELL_S * NS:
+    if source.well >= WELL_COUNT and m.time_ns - source.jammed_ns >= max(WELL_S, WELL_CALLS * source.calls_s) * NS:
         source.jammed_ns = source.well = 0
         _over(source, "jamming", m.time_ns, book)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 
 from birddog.model import Alarm
 from birddog.units import NS
-from tests.tracking.test_deception import HOME, T0, case, fix
+from tests.tracking.test_deception import HOME, T0, case, fix, noise
 
 __all__ = ["case"]
 
@@ -76,3 +77,31 @@ def test_late_fixes_of_a_jammed_receiver_end_as_in_order(case, seed, way_s):
         rows.append((row.lat_deg, row.lon_deg, row.p_ee, row.p_nn))
         assert max(shown) < 60.0 + 10.0 * way_s * late
     assert rows[0] == pytest.approx(rows[1], rel=1e-9)
+
+
+# --- it calls, and says somewhere near ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("devices", ["ab", "abc"])
+@pytest.mark.parametrize("every", [10, 60])
+@pytest.mark.parametrize("seed", range(2))
+def test_what_a_jammed_receiver_says_beside_others_takes_the_row_nowhere(case, devices, every, seed):
+    """It calls with each third report, and says 300 m off: one event, once it is known how far its calls are apart."""
+    said, rng, far, held = case(*devices), random.Random(seed), [], []
+    for k in range(120):
+        for j, device in enumerate(devices):
+            t, (e, n) = k * every + j * every // len(devices), noise(rng, 3.0)
+            lies = device == "a" and 40 <= k < 100
+            if lies:
+                e, n = e + rng.gauss(0.0, 300.0), n + rng.gauss(0.0, 300.0)
+                if k % 3 == 1:
+                    said.say(t, Alarm(device="a", time_ns=T0 + t * NS, alarm="jamming"))
+            said.say(t, fix(device, t, 20.0 * t + e, n))
+            if 44 <= k < 100:
+                [row] = said.now(t + 0.5)
+                held.append(inside(row, 20.0 * (t + 0.5)))
+                far.append(math.hypot(*(x - y for x, y in zip(HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg),
+                                                              (20.0 * (t + 0.5), 0.0), strict=True))))  # fmt: skip
+    assert sum(held) > 0.9 * len(held) and sorted(far)[len(far) // 2] < 15.0
+    assert 1 <= len(said.happened("jamming")) <= 2 and said.happened("jamming")[-1].end_ns is not None
+    assert said.happened("parted", "contradicted") == []
