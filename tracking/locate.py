@@ -3,8 +3,8 @@
 Live answers use the fixes of strictly earlier time, smoothed ones all.  The order of the rows plays no part.  All
 tracks run through one ``bank`` in step, once for each hypothesis of how good their fixes are (``noise``); an answer is
 the mixture of all, weighed by how well each foretold the fixes: those up to the question, or smoothed all.  A smoothed
-answer goes on from the last fix before it with the asked position remembered, through the next ``AHEAD`` fixes, so that
-gaps and changes of mode are handled by the same filter.  No I/O.
+answer goes on from the last fix before it with the asked position remembered, through the next ``AHEAD`` fixes or those of a
+minute, so that gaps and changes of mode are handled by the same filter.  No I/O.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from tracking.anchor import rotated, turn
 from tracking.bank import CLASS_WEIGHTS, MODES, MODES_AFTER, Bank, Mode
 from tracking.noise import LEAST_LOG, NOISES, PRIOR_LOG, TELLS_S, covariance, resolution, shares
 
-#: Fixes after the question that a smoothed answer uses.
-AHEAD = 8
+#: Fixes after the question that a smoothed answer uses: so many, or those of so long from the first on, s, if that is more;
+#: at most MOST.
+AHEAD, AHEAD_S, MOST = 8, 60.0, 64
 #: A fix whose NIS is over this in every mode is refused …
 GATE = 60.0
 #: … until so many agree: apart no more than this speed and slack allow, or so long after the last used one.
@@ -34,7 +35,7 @@ SIGMA_M, VELOCITY_SIGMA_MPS = 8.0, 0.5
 STATED_M, LEAST_M = 0.5, 0.2
 #: Of latitude; near enough for the size of a rounding error.
 METRES_PER_DEG = 111_320.0
-#: A track is cut where it has gone this far from its frame's origin; so many earlier fixes lead into the next piece, and AHEAD
+#: A track is cut where it has gone this far from its frame's origin; so many earlier fixes lead into the next piece, and MOST
 #: later ones out of it.
 PIECE_M, LEAD_IN = 200_000.0, 20
 #: Fixes that run through the bank at once.
@@ -217,7 +218,7 @@ def _pieces(fixes: list[PastFix], geodetic: bool) -> list[_Piece]:
     parts = []
     for begin, end in zip(cuts, [*cuts[1:], len(fixes)], strict=True):
         at = fixes[begin]
-        piece = _Piece(fixes[max(0, begin - LEAD_IN) : end + AHEAD], LocalFrame(lat_deg=at.y, lon_deg=at.x), origin)
+        piece = _Piece(fixes[max(0, begin - LEAD_IN) : end + MOST], LocalFrame(lat_deg=at.y, lon_deg=at.x), origin)
         piece.from_ns = fixes[begin].time_ns
         parts.append(piece)
     return parts
@@ -339,14 +340,16 @@ def _together(bank: Bank, share: np.ndarray, q: np.ndarray, who: np.ndarray) -> 
 
 def _through(g: _Group, bank: Bank, now: np.ndarray, who: np.ndarray, at: np.ndarray, last: np.ndarray) -> Bank:
     """Run banks that remember a position on through the used fixes after ``at``."""
-    now, ahead = now.copy(), np.full((len(at), AHEAD), -1)
+    now, ahead = now.copy(), np.full((len(at), MOST), -1)
     for h in range(len(NOISES)):
         good = np.flatnonzero(g.used[h])
         rows = np.flatnonzero(who == h)
-        place = np.searchsorted(good, at[rows], side="right")[:, None] + np.arange(AHEAD)
-        fix = np.append(good, len(g.t))[np.minimum(place, len(good))]
-        ahead[rows] = np.where(fix <= last[rows, None], fix, -1)
-    for a in range(AHEAD):
+        place = np.searchsorted(good, at[rows], side="right")[:, None] + np.arange(MOST)
+        fix = np.append(good, len(g.t) - 1)[np.minimum(place, len(good))]
+        used = (place < len(good)) & (fix <= last[rows, None])
+        used[:, AHEAD:] &= g.t[fix[:, AHEAD:]] - g.t[fix[:, :1]] <= AHEAD_S
+        ahead[rows] = np.where(used, fix, -1)
+    for a in range(MOST):
         rows = np.flatnonzero(ahead[:, a] >= 0)
         if not len(rows):
             break
@@ -366,7 +369,8 @@ def _before(g: _Group, piece: _Piece, t: float) -> Answer:
     """Smoothed, before the first fix: the same motion backwards from the first fixes, under the likeliest hypothesis."""
     modes, begin, end = g.modes, piece.offset, piece.offset + len(piece.t)
     h = int(np.argmax(g.evidence[:, end - 1]))
-    first = begin + np.flatnonzero(g.used[h, begin:end])[: AHEAD + 1][::-1]
+    first = begin + np.flatnonzero(g.used[h, begin:end])[: MOST + 1]
+    first = first[(np.arange(len(first)) <= AHEAD) | (g.t[first] - g.t[first[0]] <= AHEAD_S)][::-1]
     r = g.variance[h]
     bank, now = banks.new_bank(g.z[first[:1]], r[first[:1], :, None] * np.eye(2), modes), g.t[first[0]]
     for i in first[1:]:

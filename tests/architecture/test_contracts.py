@@ -238,15 +238,78 @@ PREDICTS = {
 }
 
 
+#: What gives a matrix turned, as an attribute, and what does when it is called: of an object, or of what is handed to it.
+TURNED, TURNS = {"T", "mT"}, {"transpose", "swapaxes", "matrix_transpose", "permute_dims"}
+#: What multiplies two matrices (an object's ``dot`` too), and what multiplies as many as it is handed in a list.
+TIMES, CHAINS = {"dot", "matmul"}, {"multi_dot"}
+
+
+def factors(node: ast.expr, named: dict[str, ast.expr]) -> list[tuple[str, bool]]:
+    """A product of matrices as its factors in order, each with whether it is turned; of what is none, itself.
+
+    Args:
+        named: what names were given to, above where they are used.
+    """
+    if isinstance(node, ast.Name) and node.id in named and named[node.id].lineno < node.lineno:
+        return factors(named[node.id], named)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        return factors(node.left, named) + factors(node.right, named)
+    if isinstance(node, ast.Attribute) and node.attr in TURNED:
+        return [(what, not turned) for what, turned in reversed(factors(node.value, named))]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        of, name = node.func.value, node.func.attr
+        its = [] if isinstance(of, ast.Name) and of.id in ("np", "numpy", "linalg") or "linalg" in ast.unparse(of) else [of]
+        those = its + node.args
+        if name in TURNS and those:
+            return [(what, not turned) for what, turned in reversed(factors(those[0], named))]
+        if name in TIMES and len(those) >= 2:
+            return factors(those[0], named) + factors(those[1], named)
+        if name in CHAINS and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
+            return [one for part in node.args[0].elts for one in factors(part, named)]
+    return [(ast.dump(node), False)]
+
+
+def summed(node: ast.Call) -> bool:
+    """Whether an ``einsum`` has one factor twice, of either a row in what comes out and a column in what stands between."""
+    if not (isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)):
+        return False
+    before, _, out = node.args[0].value.replace(" ", "").replace("...", "").partition("->")
+    parts = list(zip(before.split(","), map(ast.dump, node.args[1:]), strict=False))
+    return len(parts) >= 3 and any(
+        one == other and all(
+            any(set(mine) & set(way) for way, what in ((out, ""), *parts) if what != one and bool(what) == between)
+            for mine in (set(i) - set(j), set(j) - set(i)) for between in (False, True)
+        )
+        for k, (i, one) in enumerate(parts) for j, other in parts[k + 1 :]
+    )  # fmt: skip
+
+
 def sandwiches(tree: ast.AST) -> Iterator[str]:
-    """F P F' written out, whatever its names are: how a filter of one's own carries a covariance on."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult) and isinstance(node.left, ast.BinOp):
-            first, last = node.left.left, node.right
-            while isinstance(first, ast.BinOp) and isinstance(first.op, ast.MatMult):
-                first = first.left
-            turned = last.value if isinstance(last, ast.Attribute) and last.attr in ("T", "mT") else None
-            if isinstance(node.left.op, ast.MatMult) and turned is not None and ast.dump(turned) == ast.dump(first):
+    """F P F' written out, by whatever names and in whatever spelling: how a filter of one's own carries a covariance on."""
+    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda | ast.Module)]
+    seen: set[ast.AST] = set()
+    for scope in reversed(scopes):  # the inner ones first
+        named: dict[str, ast.expr] = {}
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                if len(factors(node.value, {})) > 1:
+                    named[node.targets[0].id] = node.value
+        for node in ast.walk(scope):
+            if not isinstance(node, ast.BinOp | ast.Call) or node in seen:
+                continue
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "einsum":
+                if node.args and summed(node):
+                    yield ast.unparse(node)
+                seen.add(node)
+                continue
+            product = factors(node, named)
+            if len(product) < 3:
+                continue
+            seen.update(ast.walk(node))
+            if any(
+                one == other and turned != back
+                for i, (one, turned) in enumerate(product) for other, back in product[i + 2 :]
+            ):  # fmt: skip
                 yield ast.unparse(node)
 
 
@@ -259,18 +322,35 @@ def test_no_filter_of_its_own_is_written_anywhere(shipped):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["p = f @ p @ f.T + q", "a.p = a.f @ a.p @ a.f.T", "return h @ p @ q @ h.mT"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p = f @ p @ f.T + q", "a.p = a.f @ a.p @ a.f.T", "return h @ p @ q @ h.mT", "p = f @ (p @ f.T)",
+        "p = f.dot(p).dot(f.T)",
+        "p = np.dot(np.dot(f, p), f.T)", "p = np.matmul(np.matmul(f, p), f.T) + q", "p = f @ p @ f.transpose()",
+        "p = f @ p @ np.transpose(f)", "p = f @ p @ f.swapaxes(-1, -2)", "p = np.linalg.multi_dot([f, p, f.T])",
+        "p = np.einsum('ij,jk,lk->il', f, p, f)", "p = np.einsum('nij,njk,nlk->nil', f, p, f)",
+        "half = f @ p\np = half @ f.T", "def on(f, p):\n    half = np.dot(f, p)\n    return half @ f.T",
+    ],
+)  # fmt: skip
 def test_a_covariance_that_is_carried_on_is_seen(text):
     assert len(list(sandwiches(ast.parse(text)))) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["e @ s @ g", "np.einsum('ni,nij,nj->n', e, s, e)", "a = b @ c\nd = a @ e", "x.dot(y)", "f @ p @ g.T"]
+)
+def test_what_carries_nothing_on_is_no_sandwich(text):
+    assert not list(sandwiches(ast.parse(text)))
 
 
 def test_nothing_in_the_tree_predicts_a_track_but_the_one_estimator(shipped):
     """The fold, `track` and `locate` are one estimator; a second Kalman filter begins with a prediction of its own."""
     found: dict[str, set[str]] = {name: set() for name in PREDICTS}
     for path, tree in shipped.items():
-        for _, called in calls(tree):
-            name = called.rpartition(".")[2]
-            if name in found:
+        for node in ast.walk(tree):  # also without a call: who has it by another name may call that
+            name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+            if name in found and isinstance(node.ctx, ast.Load):
                 found[name].add(path.as_posix())
     assert {name: where - PREDICTS[name] for name, where in found.items()} == dict.fromkeys(PREDICTS, set())
     assert all(found.values()), "what is asked about is there"

@@ -15,6 +15,7 @@ from tracking import bank as banks
 from tracking.bank import MODES, Bank, Mode
 from tracking.engine import coefficients
 from tracking.locate import PastFix, Question, locate
+from tracking.noise import Noise
 
 
 def plane(track: str, rows, sigma: float | None = 5.0) -> list[PastFix]:
@@ -82,6 +83,29 @@ def test_a_remembered_position_is_the_exact_joint_solution():
         want, variance = exact(mode, fixes, 25.0, asked, prior_v)
         assert np.abs(point[0] - want).max() < 1e-6
         assert p[0, 0, 0] == pytest.approx(banks.TAILS * variance, rel=1e-6)
+
+
+@pytest.mark.parametrize(("every_s", "gap_s"), [(1.0, 60.0), (1.0, 600.0), (2.0, 180.0), (10.0, 600.0)])
+def test_a_smoothed_answer_is_that_of_all_fixes(monkeypatch: pytest.MonkeyPatch, every_s: float, gap_s: float) -> None:
+    """`locate` itself, one motion: by as many fixes after a gap as tell anything, however soon they follow each other."""
+    mode = Mode(0.5, 60.0, 1.0)
+    for name in ("MODES", "MODES_AFTER"):
+        monkeypatch.setattr("tracking.locate." + name, (mode,))
+    monkeypatch.setattr("tracking.locate.NOISES", (Noise(1.0, 0.0),))
+    monkeypatch.setattr("tracking.locate.PRIOR_LOG", np.zeros(1))
+    rng, fixes, e, n, ve, vn, now = random.Random(7), [], 0.0, 0.0, 8.0, 3.0, 0.0
+    for k in range(80):
+        dt = gap_s if k == 40 else every_s
+        now, e, n, ve, vn = now + dt, e + ve * dt, n + vn * dt, ve + rng.gauss(0, 0.3), vn + rng.gauss(0, 0.3)
+        fixes.append((now, e + rng.gauss(0, 5), n + rng.gauss(0, 5)))
+    before, after = fixes[39][0], fixes[40][0]
+    times = [before + share * (after - before) for share in (0.25, 0.5, 0.75, 0.95)]
+    found = locate(plane("a", fixes), ask("a", *times), mode="smoothed", geodetic=False)
+    for asked, answer in zip(times, found, strict=True):
+        assert answer is not None
+        want, variance = exact(mode, fixes, 25.0, asked, mode.q * mode.tau_s / 2)
+        assert np.hypot(answer.e_m - want[0], answer.n_m - want[1]) < 0.02 * math.sqrt(variance)
+        assert answer.p_ee == pytest.approx(variance, rel=0.02)
 
 
 def test_smoothed_beats_live_and_both_are_honest():
