@@ -301,7 +301,7 @@ class Deception(msgspec.Struct):
         source.last, source.before = m, last
         if len(sources.of) > 1 and not source.jammed(time_ns):
             self.paired = True
-            _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
+            _drift(live, sources, source, m, used, ALARM if allowed is None else allowed.drift_alarm(), book)
         return leap
 
     def _stands(self, live: LiveTrack, source: Source, last: Measurement, m: Measurement, book: Book) -> None:
@@ -725,8 +725,10 @@ def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
         _over(source, "jamming", m.time_ns, book)
 
 
-def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, alarm: float, book: Book) -> None:
-    """The distance to each other receiver, and whether it is another than it was."""
+def _drift(
+    live: LiveTrack, sources: Sources, source: Source, m: Measurement, used: bool, alarm: float, book: Book
+) -> None:  # fmt: skip
+    """The distance to each other receiver, and whether it is another than it was; how far that is, is learnt of used fixes."""
     if "parted" in live.state.open_events:  # it says the same, and more; what they are apart after it is asked anew
         _ends_drifts(sources, m.time_ns, book)
         for told in sources.pairs.values():
@@ -747,7 +749,10 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         if found.long_s > OFTEN_S:
             _steadily_off(live, sources, m, key, pair, found, name > m.device, book)
             continue
+        learns = used and other.last == other.good
         if pair.count < LEARNT:
+            if not learns:
+                continue
             pair.count += 1
             pair.apart_m += (found.away_m - pair.apart_m) / pair.count
             pair.speed_mps += (found.speed_mps - pair.speed_mps) / pair.count
@@ -759,7 +764,7 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         if pair.sum == 0.0:
             pair.since_ns = m.time_ns
         pair.sum = min(max(0.0, pair.sum + min(nis, STEP_MOST) - ALLOWED), 2.0 * alarm)
-        if nis < ALLOWED:
+        if nis < ALLOWED and learns:
             pair.count = min(pair.count + 1, int(MEMORY))
             pair.apart_m += away_m / pair.count
             pair.speed_mps += (found.speed_mps - pair.speed_mps) / pair.count

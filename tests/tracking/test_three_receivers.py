@@ -33,6 +33,22 @@ def test_false_fixes_that_agree_in_nothing_are_no_drift_of_the_honest_ones(case,
     assert [kind for kind in told(said) if kind[0] in ("drift", "parted")] == []
 
 
+@pytest.mark.parametrize(("devices", "every"), [("ab", 30), ("abc", 30), ("abc", 60)])
+@pytest.mark.parametrize("seed", [5, 6])
+def test_of_what_a_liar_said_no_distance_is_learnt(case, devices, every, seed):
+    """It says 3 km about where it is for sixty reports; once it is honest again nothing drifts from where it was said to be."""
+    said, rng = case(*devices), random.Random(seed)
+    phases = sorted((rng.uniform(0.0, every), device) for device in devices)
+    for k in range(160):
+        for phase, device in phases:
+            t, (e, n) = k * every + phase, noise(rng, 3.0)
+            if device == "a" and 40 <= k < 100:
+                e, n = e + rng.gauss(0.0, 3000.0), n + rng.gauss(0.0, 3000.0)
+            said.say(t + 1, fix(device, t, 20.0 * t + e, n, speed_mps=20.0, course_deg=90.0))
+    after_ns = T0 + 103 * every * NS
+    assert [e.text for e in said.happened("drift", "parted") if e.end_ns is None or e.start_ns > after_ns] == []
+
+
 # --- one of three -------------------------------------------------------------------------------------------------------
 
 
