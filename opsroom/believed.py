@@ -21,6 +21,8 @@ from tracking.fold import Fold
 
 #: No more times than this are answered: more is a slip of the hand (a second's steps over years).
 TIMES_MOST = 20_000_000
+#: What is given in seconds is no longer: 31 years.
+SECONDS_MOST = 1_000_000_000
 #: About so many rows are made at once.
 ROWS_MOST = 1024
 
@@ -145,17 +147,22 @@ def believed(
         yield due_ns, fold.believed(due_ns, operation, aboard=False)
 
 
-def seconds_of(text: str) -> tuple[str, int]:
-    """``SOURCE=SECONDS`` of ``--late`` as (source, ns).
+def late_of(texts: list[str]) -> dict[str, int]:
+    """Each ``SOURCE=SECONDS`` of ``--late``: ns by source.
 
     Raises:
-        UsageError: it has another form.
+        UsageError: one has another form, or names a source that another one names.
     """
-    name, sign, number = text.rpartition("=")
-    try:
-        seconds = float(number)
-    except ValueError:
-        seconds = -1.0
-    if not sign or not name or not 0.0 <= seconds <= 1e9:
-        raise UsageError("SOURCE=SECONDS was expected, 0 to 1,000,000,000 seconds", field="--late")
-    return name, int(seconds * NS)
+    late: dict[str, int] = {}
+    for text in texts:
+        name, sign, number = text.rpartition("=")
+        try:
+            seconds = float(number)
+        except ValueError:
+            seconds = -1.0
+        if not sign or not name or not 0.0 <= seconds <= SECONDS_MOST:
+            raise UsageError(f"SOURCE=SECONDS was expected, 0 to {SECONDS_MOST:,} seconds", field="--late")
+        if name in late:
+            raise UsageError(f"{name} is given twice, and is late by one time only", field="--late")
+        late[name] = int(seconds * NS)
+    return late

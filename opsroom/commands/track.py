@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fold the detections by arrival, or a journal's entries; at each time say what is believed by then."""
     from birddog.errors import UsageError
+    from opsroom.believed import SECONDS_MOST
 
-    if not (math.isfinite(args.every) and args.every >= 1e-3):
-        raise UsageError("a number of seconds, at least 0.001, was expected", field="--every")
+    if not 1e-3 <= args.every <= SECONDS_MOST:
+        raise UsageError(f"a number of seconds, 0.001 to {SECONDS_MOST:,}, was expected", field="--every")
     if args.detections is None and args.journal is None:
         raise UsageError("--detections FILE or --journal URL was expected")
     if args.detections is None:
@@ -114,12 +114,15 @@ def _of_journal(args: argparse.Namespace) -> int:
     from birddog.journal import entries, open_reader
     from birddog.model import Entry
     from birddog.units import iso_from_ns
-    from opsroom.believed import believed, of_source, seconds_of
+    from opsroom.believed import believed, late_of, of_source
     from opsroom.commands.common import result_file, say, time_ns
 
     if args.sensors is not None:
         raise UsageError("--sensors goes with --detections")
-    late = dict(seconds_of(text) for text in args.late)
+    if "" in args.without:
+        raise UsageError("the name of a transport, device or sensor was expected: what names none would be left out too",
+                         field="--without")  # fmt: skip
+    late = late_of(args.late)
     begin_ns = None if args.begin is None else time_ns(args.begin, "--from")
     to_ns = None if args.to is None else time_ns(args.to, "--to")
     if begin_ns is not None and to_ns is not None and to_ns < begin_ns:

@@ -234,6 +234,25 @@ def test_a_wrong_scenario_is_one_line(files, tmp_path, capsys, text, said):
     assert run("--detections", files[0], "--every", "0") == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--every", "1e300"), "--every: a number of seconds, 0.001 to 1,000,000,000"),
+     (("--every", "inf"), "--every: "), (("--every", "nan"), "--every: "), (("--every", "1e10"), "--every: "),
+     (("--every", 10, "--from", "1e300"), "--from: "), (("--every", 10, "--to", "1e300"), "--to: "),
+     (("--every", 10, "--late", "TAG=1e300"), "--late: SOURCE=SECONDS"),
+     (("--every", 10, "--without", ""), "--without: the name of a transport, device or sensor"),
+     (("--every", 10, "--late", "TAG=5", "--late", "gps=5", "--late", "TAG=9"), "--late: TAG is given twice")],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_one_line_that_names_the_option(files, tmp_path, capsys, options, said):
+    """Before: 1e300 was a traceback, "" left out the whole picture unsaid, and of two --late the last one held."""
+    url = f"sqlite:///{tmp_path / 'j.db'}"
+    assert run("--detections", files[0], "--sensors", files[1], "--every", 10, "--journal", url) == 0
+    capsys.readouterr()
+    assert run("--journal", url, *options) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and len(err.splitlines()) == 1
+
+
 def test_null_in_a_scenario_is_as_if_not_given(files, tmp_path, capsys):
     said = []
     given = {"pd": None, "period": None, "phase": None, "clutter_per_scan": None, "area_e0_e1_n0_n1": None, "latency_s": None}
