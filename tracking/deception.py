@@ -55,6 +55,9 @@ COARSE = (1e4, 6e3)
 JAMS = frozenset({"jamming", "spoofing"})
 #: So many fixes in a row that nothing can have carried it to.
 IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
+#: So many of late: each such fix counts two, each other one takes one off, and there are no more than this; told with so many,
+#: and over with fewer than WILD_OVER.  One of two is told of by the fourth, one of three is not.
+WILD, WILD_OVER = 5, 4
 #: So many legs in a row at whose ends, and between, it says that it stands (under STANDS_MPS): each GOES_M and 4 sigmas long,
 #: within GOES_S, further from the beginning of the leg before than that, and faster than GOES_MPS (what stands at every light
 #: does not at seven in a row), or than CREEPS_MPS where it was asked in between as well.
@@ -114,7 +117,7 @@ class Source(msgspec.Struct, gc=False):
         passed: the newest steps of its way, a byte each, as ``PASSED`` has it.
         count: its fixes so far, up to FIRST.
         leap: where it is at once, as long as it is not known whether it stays there.
-        beyond: fixes in a row that nothing can have carried it to.
+        beyond: fixes in a row that nothing can have carried it to; wild: how many of late (``WILD``).
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
         jammed_ns, well: when it last called, and used fixes since; called_ns: when it last did, well by now or not; calls_s:
             how far its calls are apart.
@@ -133,6 +136,7 @@ class Source(msgspec.Struct, gc=False):
     count: int = 1
     leap: Leap | None = None
     beyond: int = 0
+    wild: int = 0
     legs: tuple[Measurement, ...] = ()
     stands: int = 0
     jammed_ns: int = 0
@@ -371,7 +375,7 @@ class Deception(msgspec.Struct):
             source = live.source = next(iter(sources.of.values()))
         last, good = source.last, source.good
         if (
-            source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns or source.leap is not None
+            source.events or source.trust < 1.0 or source.same or source.wild or source.jammed_ns or source.leap is not None
             or last is None or good is None or m.time_ns <= last.time_ns or m.device != last.device
         ):  # fmt: skip
             return None
@@ -685,14 +689,15 @@ def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, boo
             since_ns = min(since_ns, stuck[1])
         dt_s, away_m = (m.time_ns - since_ns) / NS, _away_m((good.lat_deg, good.lon_deg), m)
     if stated > ANY_MEANS_MPS or away_m > ANY_MEANS_MPS * dt_s + IMPOSSIBLE_SLACK_M + 3.0 * math.sqrt(m.r_ee):
-        source.beyond += 1
-        if source.beyond >= IMPOSSIBLE_COUNT and "impossible_speed" not in source.events:
+        source.beyond, source.wild = source.beyond + 1, min(WILD, source.wild + 2)
+        if (source.beyond >= IMPOSSIBLE_COUNT or source.wild >= WILD) and "impossible_speed" not in source.events:
             how = f"says {stated:.0f} m/s" if stated > ANY_MEANS_MPS else f"is {away_m / 1000:.0f} km off after {dt_s:.0f} s"
             text = f"{m.device} {how}: nothing that carries it is so fast"
             _tell(live, source, "impossible_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
-    elif "two_places" not in live.state.open_events:  # where one of each two fixes is possible
-        source.beyond = 0
-        _over(source, "impossible_speed", m.time_ns, book)
+    else:
+        source.beyond, source.wild = 0, max(0, source.wild - 1)
+        if source.wild < WILD_OVER:
+            _over(source, "impossible_speed", m.time_ns, book)
     if used:
         source.good = m
 

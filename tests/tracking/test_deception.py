@@ -198,6 +198,30 @@ def test_faster_than_anything_that_carries_it(case):
     assert said.happened("impossible_speed")[0].end_ns == T0 + 80 * NS
 
 
+@pytest.mark.parametrize("every_s", [10, 60])
+@pytest.mark.parametrize("beside", [False, True])
+def test_each_second_fix_is_where_nothing_could_have_carried_it(case, every_s, beside):
+    """Beside an honest receiver too, whose fixes its own possible ones agree with; over when it comes right."""
+    said = case("a", "b") if beside else case("a")
+    for k in range(44):
+        t, wild = k * every_s, 10 <= k < 30 and k % 2 == 0
+        said.say(t, fix("a", t, 15.0 * t + (6e4 * every_s / 10 if wild else 0.0)))
+        if beside:
+            said.say(t + 3, fix("b", t + 3, 15.0 * (t + 3)))
+    [event] = said.happened("impossible_speed")
+    assert event.device == "a" and T0 + 12 * every_s * NS <= event.start_ns <= T0 + 17 * every_s * NS
+    assert event.end_ns is not None and event.end_ns <= T0 + 32 * every_s * NS
+
+
+@pytest.mark.parametrize("every_s", [10, 60])
+def test_a_wild_fix_in_three_is_no_impossible_speed(case, every_s):
+    said = case("a")
+    for k in range(44):
+        t = k * every_s
+        said.say(t, fix("a", t, 15.0 * t + (6e4 * every_s / 10 if k % 3 == 0 and k else 0.0)))
+    assert not said.happened("impossible_speed")
+
+
 def test_a_stated_speed_that_nothing_has(case):
     said = case("a")
     for t in range(0, 60, 10):
