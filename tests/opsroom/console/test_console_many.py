@@ -7,6 +7,7 @@ import time
 import pytest
 
 from birddog.model import Member
+from birddog.units import iso_from_ns
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000
@@ -171,6 +172,46 @@ def test_no_word_of_an_alert_lies_under_its_button(stage, makers, watch):
       });
     })""")
     assert under == []
+
+
+KINDS = ("jumped", "drift", "contradicted", "impossible_speed", "replayed", "clock", "low_battery", "jamming", "frozen",
+         "silent")  # fmt: skip
+
+
+def test_many_open_alerts_are_drawn_closer_and_what_is_torn_stands_before_what_was_never_heard(stage, makers, watch):
+    """At 1400 x 900 two and a half of 26 open alerts were seen, and three rows of nothing but "never heard" were the list of
+    tracks, the critical one below them."""
+    text = "where it is shown may be wrong: 3 of its last 5 fixes do not fit it, and nothing that carries it is as fast as that"
+    rows = [(makers["track"](n), makers["alert"](n, kind=kind, severity="warning", text=text, track_id=f"T{n}"))
+            for n, kind in enumerate(KINDS, 2)]  # fmt: skip
+    stage.publish(*(one for row in rows for one in row))
+    seen = watch(stage.start(), map=False)
+    page = seen.page
+    since = iso_from_ns(time.time_ns())
+    unheard = [{"device": f"nv{n}", "shipment": f"NEVER {n}", "name": "", "class": "lorry", "operation": "open",
+                "attached": since, "never_heard": True, "expected_s": 5.0, "not_admitted": ""} for n in range(3)]  # fmt: skip
+    page.route("**/v1/devices?waiting=1", lambda route: route.fulfill(json={"devices": unheard}))
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.reload()
+    page.wait_for_selector('body[data-unheard="3"] #alarm-count[data-open="11"]')
+    page.wait_for_selector('[data-alert-id="A11"]')
+    whole, under = page.evaluate("""() => {
+      const list = document.getElementById('alerts-list').getBoundingClientRect();
+      const rows = [...document.querySelectorAll('#alerts-list > li')];
+      const under = rows.flatMap(li => [...li.querySelectorAll('.go > span:not(.severity)')].flatMap(span => {
+        const range = document.createRange(), b = li.querySelector('.ack').getBoundingClientRect();
+        range.selectNodeContents(span);
+        return [...range.getClientRects()].filter(r => r.right > b.left && r.top < b.bottom && r.bottom > b.top);
+      }));
+      return [rows.filter(li => li.getBoundingClientRect().bottom <= list.bottom + 1).length, under.length];
+    }""")
+    assert whole >= 4 and under == 0
+    first = page.locator('[data-alert-id="A2"]')
+    assert "…" in first.inner_text() and first.locator(".text").get_attribute("title") == text
+    names = page.evaluate("() => [...document.querySelectorAll('#tracks-list .name')].map((name) => name.textContent)")
+    assert names[:2] == ["S-1", "S-4"], "which of two places they are at"
+    assert names[2:5] == ["NEVER 0", "NEVER 1", "NEVER 2"] and names[5] == "S-2"
+    seen.clean()
 
 
 def test_thousands_that_were_heard_at_once_are_lost_at_once_by_the_clock_of_a_frame(stage, makers, watch):

@@ -2,11 +2,12 @@
 
 import { awayM } from './ellipse.js';
 import { arrange, make, write } from './rows.js';
-import { graver, title } from './store.js';
+import { graver, title, TORN } from './store.js';
 import { age, clock, metres, plain, sentence, stamp } from './words.js';
 
 const SHOWN = 60;
-const TORN = new Set(['parted', 'contradicted', 'two_places']); // which of two places it is at
+const MANY = 6; // more open rows than this are drawn closer: when as an age, the text cut to two lines
+const BRIEF = 80; // characters; the whole stands in the panel and under the pointer
 const GROUP = 10; // so many open alerts of one kind are one row, that is acknowledged at once
 
 export class AlertList {
@@ -16,6 +17,7 @@ export class AlertList {
   constructor(room) {
     this.room = room;
     this.rows = new Map();
+    this.many = false;
     this.known = null; // what was announced; null before the first snapshot
     this.list = document.getElementById('alerts-list');
     this.seen = document.getElementById('seen-list');
@@ -65,6 +67,8 @@ export class AlertList {
     const open = once(mine.filter((a) => a.open));
     const done = once(mine.filter((a) => !a.open), (a) => `${a.group}\u001f${a.began}`).sort((a, b) => (doneAt(a) < doneAt(b) ? 1 : -1));
     const [shown, left] = this.arranged(open);
+    this.many = shown.length > MANY;
+    this.list.closest('section').classList.toggle('many', this.many);
     const alerts = [...shown.filter((one) => one.alert_id), ...done.slice(0, SHOWN)];
     const kept = new Set(alerts.map((a) => a.alert_id));
     for (const [id, row] of this.rows) {
@@ -190,7 +194,10 @@ export class AlertList {
     row.when.title = stamp(alert.began);
     write(row.what, this.what(alert));
     // "door opened" is not said twice
-    write(row.text, alert.text === alert.kind.replaceAll('_', ' ') ? '' : sentence(alert.text));
+    const text = alert.text === alert.kind.replaceAll('_', ' ') ? '' : sentence(alert.text);
+    const short = this.many && alert.open ? brief(text) : text;
+    write(row.text, short);
+    row.text.title = short === text ? '' : text;
     write(row.seen, alert.open && !alert.cleared ? '' : ended(alert));
     const done = !alert.open;
     if (done && (document.activeElement === row.ack || document.activeElement === row.none)) {
@@ -217,7 +224,8 @@ export class AlertList {
     for (const [id, row] of this.rows) {
       const alert = this.room.store.alerts.get(id);
       if (!alert) continue;
-      write(row.when, alert.open ? `${age((now - Date.parse(alert.began)) / 1000)} ago, ${clock(alert.began)}` : clock(alert.began));
+      const ago = alert.open ? `${age((now - Date.parse(alert.began)) / 1000)} ago` : '';
+      write(row.when, [ago, ago && this.many ? '' : clock(alert.began)].filter(Boolean).join(', '));
       const track = alert.open && !alert.members?.length ? this.room.store.tracks.get(alert.track_id) : null;
       if (!track) continue;
       if (alert.kind === 'silent') write(row.seen, `last contact ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
@@ -248,6 +256,11 @@ function once(alerts, of = (a) => a.group) {
     if (!other || (other.operation === 'open' && alert.operation !== 'open')) best.set(of(alert), alert);
   }
   return alerts.filter((a) => best.get(of(a)) === a);
+}
+
+/** The first words of a text that is longer than two lines. */
+function brief(text) {
+  return text.length > BRIEF ? `${text.slice(0, BRIEF).replace(/[\s,;:(]+\S*$/, '')} …` : text;
 }
 
 function doneAt(alert) {

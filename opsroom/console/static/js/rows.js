@@ -33,9 +33,12 @@ export function arrange(list, nodes) {
 }
 
 const SHOWN = 200; // rows of a list; beyond them the search finds what is wanted
-const UNHEARD = 20; // of devices that were never heard so many stand before the tracks
+const UNHEARD = 20; // of devices that were never heard so many stand before the tracks of which nothing grave is known
 /** What a track's place in the list depends on, beside its alerts. */
 const key = (track) => `${track.status === 'tentative'} ${title(track)}`;
+const WAITS = 1;
+/** How much an alarm weighs in the list: that one waits, that it is open which of two places it is at, that it is critical. */
+const weight = (mark) => (mark?.grave ? 3 : mark?.torn ? 2 : mark?.open ? WAITS : 0);
 const WORDS = { confirmed: 'confirmed', tentative: 'tentative', coasting: 'coasting', silent: 'SILENT' };
 const natural = new Intl.Collator('en', { numeric: true });
 
@@ -67,7 +70,7 @@ export class TrackList {
     this.tick();
   }
 
-  /** Their rows, in front of the tracks; they have no place, and go with what the server says. */
+  /** Their rows, in front of the tracks but those that are worse; they have no place, and go with what the server says. */
   unheardRows() {
     const fit = this.unheard.filter((d) => (!this.operation || d.operation === this.operation) && this.found(
       [d.shipment, d.device, d.name, d.class, d.operation, d.never_heard ? 'never heard' : 'not admitted refused']));
@@ -146,12 +149,15 @@ export class TrackList {
     row.or.title = 'how far away its second place is';
   }
 
-  /** Every track, gravely alarmed ones first, then alarmed ones, then by name; sorted anew only when a name or an alarm has changed. */
+  /**
+   * Every track, gravely alarmed ones first, then those of which it is open which of two places they are at, then alarmed
+   * ones, then by name; sorted anew only when a name or an alarm has changed.
+   */
   all() {
     if (this.sorted) return this.sorted;
     const { store } = this.room;
     this.marked = marks(store);
-    const waits = (track) => Number(this.marked.get(track.track_id)?.open ?? false) + Number(this.marked.get(track.track_id)?.grave ?? false);
+    const waits = (track) => weight(this.marked.get(track.track_id));
     this.keys = new Map([...store.tracks.values()].map((track) => [track.track_id, key(track)]));
     this.sorted = [...store.tracks.values()].map((track) => [waits(track), track.status === 'tentative', title(track), track.track_id])
       .sort((a, b) => (b[0] - a[0]) || (a[1] - b[1]) || natural.compare(a[2], b[2]) || (a[3] < b[3] ? -1 : 1)).map((row) => row[3]);
@@ -183,7 +189,9 @@ export class TrackList {
       row.button.setAttribute('aria-pressed', String(id === this.chosen));
     }
     const unheard = this.unheardRows();
-    arrange(this.list, [...unheard.items, ...ids.map((id) => this.rows.get(id).item)]);
+    const item = (id) => this.rows.get(id).item;
+    const worse = (id) => weight(this.marked.get(id)) > WAITS;
+    arrange(this.list, [...ids.filter(worse).map(item), ...unheard.items, ...ids.filter((id) => !worse(id)).map(item)]);
     document.body.dataset.tracks = String(fit.length);
     const count = fit.length === all.length ? `${all.length}` : `${fit.length} of ${all.length}`;
     write(this.count, unheard.never ? `${count}, and ${unheard.never} never heard` : count);

@@ -127,9 +127,12 @@ function trailStep(p) {
   return { t: Date.parse(p.time), lat: p.lat_deg, lon: p.lon_deg, measured: p.origin !== 'coast' };
 }
 
+/** Which of two places it is at. */
+export const TORN = new Set(['parted', 'contradicted', 'two_places']);
+
 /**
  * What each track is marked with: the alerts about it that wait for a person, or whose fact goes on.
- * @returns {Map<string, {open: boolean, grave: boolean, kinds: string[], dark: boolean}>}
+ * @returns {Map<string, {open: boolean, grave: boolean, torn: boolean, kinds: string[], dark: boolean}>}
  */
 export function marks(store) {
   const out = new Map();
@@ -137,9 +140,10 @@ export function marks(store) {
     if (!alert.track_id || !(alert.open || alert.cleared === null)) continue;
     for (const id of aboutOf(alert, true)) {
       let mark = out.get(id);
-      if (!mark) out.set(id, mark = { open: false, grave: false, kinds: [], dark: false });
+      if (!mark) out.set(id, mark = { open: false, grave: false, torn: false, kinds: [], dark: false });
       mark.open ||= alert.open;
       mark.grave ||= alert.open && alert.severity === 'critical';
+      mark.torn ||= alert.open && TORN.has(alert.kind);
       mark.dark ||= alert.kind === 'dark_vessel';
       const kind = alert.kind.replaceAll('_', ' ');
       if (!mark.kinds.includes(kind)) mark.kinds.push(kind);
