@@ -31,6 +31,7 @@ from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.evidence import cell_deg
+from tracking.hung import digits_deg
 from tracking.leap import LEAP_MPS2, Leap, leapt
 from tracking.measurement import Measurement
 from tracking.offset import Offset
@@ -250,12 +251,13 @@ class Deception(msgspec.Struct):
         return last is not None and (lat_deg, lon_deg) == (last.lat_deg, last.lon_deg)
 
     def fix(
-        self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book, *, agree: int = 0,
-        held: bool = False, top_mps: float = math.inf,
+        self, live: LiveTrack, m: Measurement, said_mps: float | None, outcome: Outcome, allowed: Allowed | None, book: Book, *,
+        agree: int = 0, held: bool = False, top_mps: float = math.inf,
     ) -> Leap | None:  # fmt: skip
         """A receiver's fix, and what became of it.
 
         Args:
+            said_mps: how fast it says that it goes, also where it does not say where to, as its measurement has it.
             allowed: by the alert budget.
             agree: of one that was refused, how many in a row say the same (``core.Rival``).
             held: it ``holds`` the last place, which moved nothing.
@@ -284,17 +286,17 @@ class Deception(msgspec.Struct):
             if source.trust >= TRUSTED and not source.events.keys() - {"distrusted"}:
                 _over(source, "distrusted", time_ns, book)
         if last is not None and (source.same or (m.lat_deg == last.lat_deg and m.lon_deg == last.lon_deg)):
-            _frozen(live, sources, source, last, m, book)
+            _frozen(live, sources, source, last, m, said_mps, book)
         if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
         known = source.count >= FIRST and (s.stuck is None or s.stuck[0] != m.device)
         leap = _leap(source, m, outcome, top_mps) if known else None
         source.count = min(source.count + 1, FIRST)
-        _impossible(live, source, m, used, book)
+        _impossible(live, source, m, said_mps, used, book)
         if used and s.stuck is not None and s.stuck[0] == m.device and not source.same:
             s.stuck = None
-        if m.ve_mps is not None and m.vn_mps is not None and last is not None:
-            self._stands(live, source, last, m, book)
+        if said_mps is not None and last is not None:
+            self._stands(live, source, last, m, said_mps, book)
         if source.jammed_ns:
             _well(source, m, used, book)
         if not used and agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
@@ -308,13 +310,14 @@ class Deception(msgspec.Struct):
             _drift(live, sources, source, m, used, ALARM if allowed is None else allowed.drift_alarm(), book)
         return leap
 
-    def _stands(self, live: LiveTrack, source: Source, last: Measurement, m: Measurement, book: Book) -> None:
+    def _stands(
+        self, live: LiveTrack, source: Source, last: Measurement, m: Measurement, said_mps: float, book: Book
+    ) -> None:  # fmt: skip
         """It says again and again that it stands, and goes on: its speeds are not used until it says that it moves.
 
         Firmware that always states 0; a receiver that holds its last velocity.  Believed, each fix was the end of its way.
         """
-        assert m.ve_mps is not None and m.vn_mps is not None
-        if math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
+        if said_mps >= STANDS_MPS:
             source.legs, source.stands = (), 0
             if (source.speeds is None or not source.speeds.told) and self.speedless.pop(m.device, None) is not None:
                 _over(source, "false_speed", m.time_ns, book)
@@ -365,8 +368,12 @@ class Deception(msgspec.Struct):
         """The first fix of a track that there was not before."""
         self.tracks[track_id] = Sources({m.device: Source(m, None, m, m)})
 
-    def quiet(self, live: LiveTrack, m: Measurement) -> Source | None:
-        """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in."""
+    def quiet(self, live: LiveTrack, m: Measurement, said_mps: float | None) -> Source | None:
+        """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in.
+
+        Args:
+            said_mps: as ``fix`` has it.
+        """
         source: Source | None = live.source
         if source is None:
             sources = self.tracks.get(live.state.track_id)
@@ -385,7 +392,7 @@ class Deception(msgspec.Struct):
             good is not last and lat_deg == last.lat_deg and lon_deg == last.lon_deg
         ):  # fmt: skip
             return None
-        return source if (m.vn_mps is None and source.speeds is None) or _speaks_true(source, m) else None
+        return source if (said_mps is None and source.speeds is None) or _speaks_true(source, m, said_mps) else None
 
     def passed(self, track_id: str, m: Measurement) -> bool:
         """Whether a receiver said a later fix before this one: then ``fix`` says nothing of it."""
@@ -501,11 +508,14 @@ def _over(source: Source, kind: str, time_ns: int, book: Book) -> None:
         book.end(event, time_ns)
 
 
-def _frozen(live: LiveTrack, sources: Sources, source: Source, last: Measurement, m: Measurement, book: Book) -> None:
+def _frozen(
+    live: LiveTrack, sources: Sources, source: Source, last: Measurement, m: Measurement, said_mps: float | None, book: Book
+) -> None:
     """The same place to the digit again and again, while something says that it moves.
 
     Args:
         last: its newest fix before.
+        said_mps: how fast it says that it goes: so it moves, wherever to.
     """
     if m.lat_deg != last.lat_deg or m.lon_deg != last.lon_deg:
         if source.same:
@@ -515,17 +525,16 @@ def _frozen(live: LiveTrack, sources: Sources, source: Source, last: Measurement
     if source.same == 0:
         source.same_ns = last.time_ns
     source.same += 1
-    if m.ve_mps is not None and m.vn_mps is not None and math.hypot(m.ve_mps, m.vn_mps) > FROZEN_MPS:
+    if said_mps is not None and said_mps > FROZEN_MPS:
         source.fast += 1
     if source.same < FROZEN_COUNT - 1 or "frozen" in source.events:
         return
     why = ""
-    if source.fast >= FROZEN_COUNT - 1:
-        assert m.ve_mps is not None and m.vn_mps is not None
-        speed_mps = math.hypot(m.ve_mps, m.vn_mps)
+    if source.fast >= FROZEN_COUNT - 1 and said_mps is not None:
         gone_s = source.fast / source.same * (m.time_ns - source.same_ns) / NS
-        if speed_mps * gone_s > CELLS * DEGREE_M * cell_deg(m.lat_deg, m.lon_deg):
-            why = f"says that it goes {speed_mps:.0f} m/s"
+        step_deg = max(cell_deg(m.lat_deg, m.lon_deg), digits_deg(m.lat_deg, m.lon_deg))
+        if said_mps * gone_s > CELLS * DEGREE_M * step_deg:
+            why = f"says that it goes {said_mps:.0f} m/s"
     for name, other in sources.of.items():
         if not why and other is not source and other.last is not None and other.moved_ns > source.same_ns:
             away_m = _away_m((last.lat_deg, last.lon_deg), other.last)
@@ -566,17 +575,16 @@ def _leaps(last: Measurement, m: Measurement) -> bool:
     return away_m > _leg_m(last, m) and away_m > LEAP_MPS2 * ((m.time_ns - last.time_ns) / NS) ** 2
 
 
-def _speaks_true(source: Source, m: Measurement) -> bool:
-    """Whether nothing is to be said of the velocity of a fix either."""
-    ve, vn, speeds = m.ve_mps, m.vn_mps, source.speeds
+def _speaks_true(source: Source, m: Measurement, said_mps: float | None) -> bool:
+    """Whether nothing is to be said of the speed of a fix, or its velocity, either."""
+    speeds = source.speeds
     if speeds is not None and speeds.sure >= UNSURE_SPEED:
         return False
-    if ve is None or vn is None:
+    if said_mps is None:
         return True
-    v2 = ve * ve + vn * vn
-    if v2 > 0.99 * ANY_MEANS_MPS**2:
+    if said_mps > 0.99 * ANY_MEANS_MPS:
         return False
-    if v2 >= STANDS_MPS**2:
+    if said_mps >= STANDS_MPS:
         return not source.legs
     leg = source.legs[-1] if source.legs and not source.stands else None
     return leg is not None and abs(m.lat_deg - leg.lat_deg) + abs(m.lon_deg - leg.lon_deg) <= GOES_DEG
@@ -678,10 +686,12 @@ def _coarse(m: Measurement) -> bool:
 _MIXES = 0x9E37_79B9_7F4A_7C15
 
 
-def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, book: Book) -> None:
+def _impossible(
+    live: LiveTrack, source: Source, m: Measurement, said_mps: float | None, used: bool, book: Book
+) -> None:  # fmt: skip
     """Faster than anything that carries a shipment, by its places or in its own words."""
     good = source.good
-    stated = 0.0 if m.ve_mps is None or m.vn_mps is None else math.hypot(m.ve_mps, m.vn_mps)
+    stated = said_mps or 0.0
     dt_s, away_m = 0.0, 0.0
     if good is not None:
         stuck, since_ns = live.state.stuck, good.time_ns

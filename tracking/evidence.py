@@ -90,10 +90,16 @@ def _unstated_sigma_m(fix: Fix, usual_m: float) -> float:
     return max(sigma_m, DOUBTED_SIGMA_M) if "low_quality" in fix.flags else sigma_m
 
 
+def said_mps(fix: Fix) -> float | None:
+    """How fast a fix says that it goes, m/s, whether it says where to or not; None: it says nothing of it."""
+    speed = fix.speed_mps
+    return speed if speed is not None and 0.0 <= speed < 1e4 else None
+
+
 def _velocity(fix: Fix) -> tuple[float | None, float | None]:
     """(east, north) m/s of a stated speed and course; a stop needs no course."""
-    speed = fix.speed_mps
-    if speed is None or not 0.0 <= speed < 1e4:
+    speed = said_mps(fix)
+    if speed is None:
         return None, None
     if fix.course_deg is None or not math.isfinite(fix.course_deg):
         return (0.0, 0.0) if speed < 0.3 else (None, None)

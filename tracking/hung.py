@@ -138,8 +138,13 @@ def hangs(hold: Hold, other: Measured, apart_m: float) -> bool:
 
 def _under_way(hold: Hold) -> bool:
     """Whether what says that it goes so fast at a place cannot have been about to stop there, to its digits."""
-    cell_deg = next((1.0 / steps for steps in STEPS if _on(hold.lat_deg, steps) and _on(hold.lon_deg, steps)), 0.0)
-    return hold.said_mps >= PASSED_MPS and hold.said_mps**2 > 2.0 * BRAKES_MPS2 * CELLS * DEGREE_M * cell_deg
+    cell_m = DEGREE_M * digits_deg(hold.lat_deg, hold.lon_deg)
+    return hold.said_mps >= PASSED_MPS and hold.said_mps**2 > 2.0 * BRAKES_MPS2 * CELLS * cell_m
+
+
+def digits_deg(lat_deg: float, lon_deg: float) -> float:
+    """The step that the digits of a place have, degrees; 0 where that is finer than a metre."""
+    return next((1.0 / steps for steps in STEPS if _on(lat_deg, steps) and _on(lon_deg, steps)), 0.0)
 
 
 def _on(degrees: float, steps: float) -> bool:

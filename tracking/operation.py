@@ -41,7 +41,7 @@ from tracking.deception import JAMS
 from tracking.decided import decide, is_false
 from tracking.doubt import TURNS
 from tracking.enrolments import Enrolments
-from tracking.evidence import at_place, of_fix
+from tracking.evidence import at_place, of_fix, said_mps
 from tracking.expectations import Expectations
 from tracking.facts import keep_fact, prune_facts
 from tracking.lag import LITTLE_SAME_NS, SMALL_NS
@@ -593,7 +593,7 @@ class OperationFold:
         if outcome in ("beside", "refused") and live.hangs(device, tracker.model(live)):
             outcome, held = "refused", True
         agree = live.agree(tracker.model(live)) if outcome == "refused" else 0
-        leap = state.deception.fix(live, m, outcome, self.allowed(), book, agree=agree, held=held,
+        leap = state.deception.fix(live, m, said_mps(fix), outcome, self.allowed(), book, agree=agree, held=held,
                                    top_mps=tracker.model(live).preset.max_speed_mps)  # fmt: skip
         if leap is not None:
             tracker.jumped(live, m, leap.text(), book)

@@ -21,7 +21,7 @@ from tracking.book import Book, Changes, TakenFix
 from tracking.dated import LATE_NS, SURE, dated
 from tracking.deception import passes
 from tracking.doubt import TURNS
-from tracking.evidence import of_fix
+from tracking.evidence import of_fix, said_mps
 from tracking.expectations import Expectations
 from tracking.facts import keep_fact
 from tracking.lag import BEHIND_NS, LITTLE_NS, RIGHT, SMALL_NS
@@ -115,7 +115,8 @@ class Usual:
         m = of_fix(fix, time_ns, model, device)
         if time_ns <= ring.newest_ns:
             return self._late(live, m, model, now_ns, seq, numbers, book)
-        source = state.deception.quiet(live, m)
+        said = said_mps(fix)
+        source = state.deception.quiet(live, m, said)
         if source is None:
             return None
         before_ns, gap_s = s.contact_ns, s.gap_s
@@ -153,7 +154,7 @@ class Usual:
         calm = passes(source, m)
         if not calm:
             book = Book(seq, now_ns, numbers) if book is None else book
-            state.deception.fix(live, m, "used", None, book)
+            state.deception.fix(live, m, said, "used", None, book)
             self._turns.idle_ns = 0
         took_ns, ways = now_ns - time_ns, state.clocks.ways
         if took_ns >= LATE_NS or s.dated is not SURE or ways:

@@ -5,6 +5,7 @@ Over 400 lines: one case of receivers on a shipment serves every finding, each w
 
 from __future__ import annotations
 
+import json
 import math
 import random
 
@@ -14,6 +15,8 @@ import pytest
 from birddog.geo import LocalFrame
 from birddog.model import Alarm, Attachment, Device, Fix, Operation
 from birddog.units import NS
+from devices import codec
+from devices.formats import owntracks
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=52.0, lon_deg=4.0)
@@ -66,14 +69,55 @@ def test_a_frozen_fix_while_its_own_speed_says_that_it_moves(case):
     assert said.happened("distrusted")[0].end_ns == T0 + 610 * NS
 
 
+@pytest.mark.parametrize("every", [10, 60])
+def test_a_speed_without_a_course_says_that_it_moves_too(case, every):
+    """Phones leave the course out, trackers over LoRa: for an hour nobody was told, and the row was 22 to 56 km off."""
+    said = case("a")
+    for k in range(10):
+        said.say(k * every, fix("a", k * every, 15.0 * every * min(k, 4), speed_mps=15.0))
+    [event] = said.happened("frozen")
+    assert event.start_ns == T0 + 7 * every * NS and event.end_ns is None
+    assert f"to the digit, 4 times in {3 * every} s: says that it goes 15 m/s" in event.text
+    said.say(10 * every, fix("a", 10 * every, 150.0 * every, speed_mps=15.0))
+    assert said.happened("frozen")[0].end_ns == T0 + 10 * every * NS
+
+
+def test_an_owntracks_phone_that_hangs_and_states_no_course_is_frozen(case):
+    said = case("berta/phone")
+    for k in range(10):
+        lat, lon = HOME.geodetic(150.0 * min(k, 4), 0.0)
+        place = {"_type": "location", "lat": lat, "lon": lon, "tst": (T0 + 10 * k * NS) // NS, "acc": 8, "vel": 54}
+        message = codec.Message(payload=json.dumps(place).encode(), topic="owntracks/berta/phone", received_ns=T0 + 10 * k * NS)
+        read = codec.decode_whole(owntracks, owntracks.Decoder(), message)
+        assert [o.course_deg for o in read.observations if isinstance(o, Fix)] == [None]
+        said.say(10 * k, *read.observations)
+    assert [(e.device, e.text[-27:]) for e in said.happened("frozen")] == [("berta/phone", "s: says that it goes 15 m/s")]
+
+
+@pytest.mark.parametrize("course", [None, 90.0])
+@pytest.mark.parametrize("hold", [True, False])
+def test_who_holds_its_place_at_halts_and_states_a_speed_is_not_frozen(case, course, hold):
+    """Its speed jitters there by 0.3 m/s, and is that of the report before."""
+    said, rng, e, before, off = case("a"), random.Random(4), 0.0, 0.0, (0.0, 0.0)
+    for t in range(0, 3600, 10):
+        speed = 0.0 if t % 300 >= 120 else 12.0
+        e += 10.0 * speed
+        off = noise(rng) if speed or not hold else off
+        said.say(t, fix("a", t, e + off[0], off[1], speed_mps=before, course_deg=course))
+        before = speed + abs(rng.gauss(0.0, 0.3))
+    assert not said.happened("frozen", "false_speed")
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_places_of_three_decimals_each_second_are_not_frozen(case, seed):
+@pytest.mark.parametrize(("decimals", "mps"), [(3, 14.0), (4, 2.1)])
+def test_places_of_few_decimals_each_second_are_not_frozen(case, seed, decimals, mps):
+    """Of four, creeping: each few minutes it was told of as frozen for a second."""
     said, rng = case("a"), random.Random(seed)
     course, e, n = rng.uniform(0.0, 360.0), 2000.0 * seed, -3000.0 * seed
     for t in range(600):
-        e, n = e + 14.0 * math.sin(math.radians(course)), n + 14.0 * math.cos(math.radians(course))
-        lat, lon = (round(x, 3) for x in HOME.geodetic(e, n))
-        said.say(t, Fix(device="a", time_ns=T0 + t * NS, lat_deg=lat, lon_deg=lon, speed_mps=14.0, course_deg=course))
+        e, n = e + mps * math.sin(math.radians(course)), n + mps * math.cos(math.radians(course))
+        lat, lon = (round(x, decimals) for x in HOME.geodetic(e, n))
+        said.say(t, Fix(device="a", time_ns=T0 + t * NS, lat_deg=lat, lon_deg=lon, speed_mps=mps, course_deg=course))
     assert said.happened("frozen") == []
 
 
@@ -348,6 +392,18 @@ def test_who_says_again_and_again_that_it_stands_and_goes_on_is_told_and_followe
     t = 60 * every
     said.say(t, fix("a", t, mps * 55 * every, speed_mps=mps, course_deg=90.0))
     assert said.happened("false_speed")[0].end_ns is not None
+
+
+@pytest.mark.parametrize("course", [None, 90.0])
+def test_who_says_between_its_halts_how_fast_it_goes_says_the_truth(case, course):
+    """Without a course it was as if it had said nothing on the way: a van in town "says that it stands, and is 500 m on"."""
+    said, rng, e = case("a"), random.Random(3), 0.0
+    for t in range(0, 3600, 10):
+        speed = 0.0 if t % 100 >= 60 else 11.0
+        e += 10.0 * speed
+        de, dn = noise(rng, 3.0)
+        said.say(t, fix("a", t, e + de, dn, speed_mps=speed, course_deg=course))
+    assert not said.happened("false_speed")
 
 
 def test_who_stands_is_told_nothing_of(case):

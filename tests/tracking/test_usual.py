@@ -21,7 +21,7 @@ T0 = 1_790_000_000 * NS
 def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: bool = False, delay_s: float = 0.0,
             step_s: tuple[float, ...] = (1.0, 5.0, 60.0), enrolled: bool = True,
             stands: bool = False, wrong: float = 0.0, jammed: bool = False,
-            speeds: tuple[float, ...] = (0.0, 2.0, 25.0)) -> list[Entry]:  # fmt: skip
+            speeds: tuple[float, ...] = (0.0, 2.0, 25.0), courses: bool = True) -> list[Entry]:  # fmt: skip
     """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then.
 
     ``jammed``: all the time; and each hangs at its place for a while now and then.
@@ -47,6 +47,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
             lat, lon = home.geodetic(e + off + rng.gauss(0.0, 5.0), north + rng.gauss(0.0, 5.0))
             says = 0.0 if stands and d % 2 else speed * wrong if wrong and d % 2 else speed
             said = {} if rng.random() < 0.5 and not wrong else {"speed_mps": says, "course_deg": math.degrees(course) % 360.0}
+            if not courses:
+                said.pop("course_deg", None)
             facts = {"battery_level": rng.randrange(100)} if rng.random() < 0.05 else {}
             if jammed:
                 hangs = (lat, lon, t + 40.0) if rng.random() < 0.02 and t > hangs[2] else hangs
@@ -73,7 +75,10 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
                                  {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)},
                                  {"jammed": True, "delay_s": 30.0, "step_s": (1.0,)},
                                  {"jammed": True, "delay_s": 20.0, "step_s": (0.1, 1.0), "seed": 2, "n": 900},
-                                 {"speeds": (25.0, 250.0), "step_s": (5.0, 10.0)}])  # fmt: skip
+                                 {"speeds": (25.0, 250.0), "step_s": (5.0, 10.0)},
+                                 {"courses": False, "wrong": 1.0, "speeds": (0.0, 0.7, 25.0), "step_s": (5.0,)},
+                                 {"courses": False, "jammed": True, "late_s": 90.0, "step_s": (1.0, 5.0)},
+                                 {"courses": False, "speeds": (0.0, 9.0, 340.0), "step_s": (5.0,), "late_s": 9.0}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(**{"seed": 7, "n": 600, **how}), Fold(), Fold()
