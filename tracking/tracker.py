@@ -553,14 +553,14 @@ class Tracker:
             if "parted" not in s.open_events and undecided(newest, rival, newest.time_ns):
                 return  # of three and more it is those that say who it is that has parted
             if "parted" not in s.open_events:
-                away_m = 1000.0 * _away_km(newest, m)
-                where = f"{away_m:.0f} m" if away_m < 1000.0 else f"{away_m / 1000:.1f} km"
-                apart = f" {where} apart;" if m.device == rival.device else ""
+                theirs = msgspec.structs.replace(m, device=rival.device, lat_deg=rival.lat_deg, lon_deg=rival.lon_deg)
+                away_m = 1000.0 * _away_km(newest, theirs)
+                apart = f"{away_m:.0f} m apart" if away_m < 1000.0 else f"{away_m / 1000:.1f} km apart"
                 last = last_together(s.ring, rival.device, newest.device)
                 at = "" if last is None else f"{iso_from_ns(last.time_ns)} {last.lat_deg:.5f}, {last.lon_deg:.5f}"
                 together = f" last seen together at {at};" if at else ""
-                text = f"{rival.device} parted from {newest.device or 'the track'}:{apart}{together} which is the goods?"
-                self._goes(live, "parted", m, book, text)
+                text = f"{rival.device} parted from {newest.device or 'the track'}: {apart};{together} which is the goods?"
+                self._goes(live, "parted", theirs, book, text)  # also where the other one said the last word of it
                 if "contradicted" in s.open_events:  # ``parted`` says it, and more
                     self._over(live, "contradicted", m, book)
         elif rival is None and "parted" in s.open_events and s.open_events["parted"].device == m.device:

@@ -105,3 +105,23 @@ def test_what_a_jammed_receiver_says_beside_others_takes_the_row_nowhere(case, d
     assert sum(held) > 0.9 * len(held) and sorted(far)[len(far) // 2] < 15.0
     assert 1 <= len(said.happened("jamming")) <= 2 and said.happened("jamming")[-1].end_ns is not None
     assert said.happened("parted", "contradicted") == []
+
+
+@pytest.mark.parametrize("every", [10, 60])
+@pytest.mark.parametrize("seed", range(3))
+def test_who_parted_is_the_one_that_the_row_is_not_with_whoever_said_the_last_word_of_it(case, every, seed):
+    """The one that calls is with the goods, the other one was thrown out, and the row stays with that."""
+    said, rng = case("a", "b"), random.Random(seed)
+    for k in range(120):
+        for j, device in enumerate("ab"):
+            t, (e, n) = k * every + j * every // 2, noise(rng, 3.0)
+            if device == "a" and k >= 40 and k % 3 == 1:
+                said.say(t, Alarm(device="a", time_ns=T0 + t * NS, alarm="jamming"))
+            said.say(t, fix(device, t, 20.0 * (t if device == "a" else min(t, 40.0 * every)) + e, n))
+    [row] = said.now(120.0 * every)
+    [event] = said.happened("parted")
+    other = "b" if event.device == "a" else "a"
+    assert row.rival_device == event.device and event.text.startswith(f"{event.device} parted from {other}: ")
+    assert " apart; last seen together at " in event.text
+    place = HOME.en(lat_deg=event.lat_deg, lon_deg=event.lon_deg)
+    assert (math.hypot(place[0] - 800.0 * every, place[1]) < 30.0) == (event.device == "b")
