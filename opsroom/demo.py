@@ -21,8 +21,8 @@ from birddog.journal import exists, home, open_reader, open_writer
 from birddog.units import NS, iso_from_ns
 from ingest import control
 from opsroom.supervise import Child, Supervisor
+from sim import emit, sensor_map
 from sim import scenario as scenarios
-from sim import sensor_map
 
 SCENARIO = "harbour"
 #: A journal further ahead of the machine's clock would hold back everything that is simulated now.
@@ -141,7 +141,7 @@ def _is_made(demo: Demo) -> bool:
     """Whether the lines that the simulator makes are there."""
     used = {device.transport for device in demo.scenario.devices()}
     return ("pty" not in used or (demo.folder / "serial").exists()) and (
-        "modbus" not in demo.ports or _listens(demo.ports["modbus"])
+        "modbus" not in demo.ports or emit.listens("127.0.0.1", demo.ports["modbus"])
     )
 
 
@@ -212,11 +212,3 @@ def _free_ports(transports: list[str]) -> dict[str, int]:
         for s in found.values():
             s.bind(("127.0.0.1", 0))
         return {transport: s.getsockname()[1] for transport, s in found.items()}
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as s:
-        s.settimeout(1.0)
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-

@@ -151,7 +151,7 @@ def open_all(
     try:
         for transport, target in sorted(assigned.items(), key=lambda one: one[1].kind in LISTEN):
             if target.kind in LISTEN:
-                while not _listens(target) and time.monotonic() < until_s and not is_set():
+                while not listens(target.host, target.port) and time.monotonic() < until_s and not is_set():
                     time.sleep(POLL_S)
             if target.text not in opened:
                 opened[target.text] = importlib.import_module(MODULES[target.kind]).open_target(target)
@@ -163,8 +163,9 @@ def open_all(
     return out
 
 
-def _listens(target: Target) -> bool:
+def listens(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there."""
     with contextlib.suppress(OSError):
-        socket.create_connection((target.host, target.port), timeout=1.0).close()
+        socket.create_connection((host, port), timeout=1.0).close()
         return True
     return False

@@ -26,7 +26,7 @@ from tracking.arms import (
     UNDER_WAY_MPS,
 )
 from tracking.kernel import APART_MOST_M
-from tracking.lag import SMALL_NS, STEADY
+from tracking.lag import STEADY
 from tracking.measurement import Measurement
 
 #: So many of the last messages are asked; one that took so much more or less than the one before was kept, and they begin anew.
@@ -63,10 +63,8 @@ class Late(msgspec.Struct, frozen=True, array_like=True):
     said: tuple[Said, ...]
 
 
-def heard(old: Late | None, one: Said) -> Late | None:
-    """What is known after one more message; None: it is not late."""
-    if one.took_ns < SMALL_NS:
-        return None
+def heard(old: Late | None, one: Said) -> Late:
+    """What is known after one more late message."""
     if old is None or abs(one.took_ns - old.said[-1].took_ns) > ALIKE_NS:
         return Late(one.time_ns, (one,))
     if one.time_ns <= old.said[-1].time_ns:

@@ -292,20 +292,17 @@ class Clocks(msgspec.Struct):
         return lag is not None and lag.run > 0 and not lag.steady
 
     def late_again(self, device: str, one: Said) -> Late | None:
-        """The last messages of a device with one more; None: it is not late, or known already by how much it is behind."""
+        """The last late messages of a device with one more; None: it is known already by how much it is behind."""
         lag = self.lags.get(device)
         if lag is not None and (lag.correction_ns or (lag.run and lag.right and not lag.store)):  # it fell back
             self.late.pop(device, None)
             return None
         late = late_heard(self.late.get(device), one)
-        if late is None:
-            self.late.pop(device, None)
-        else:
-            if len(late.said) == 1 and lag is not None and (
-                not lag.right if lag.run else lag.way_ns >= SMALL_NS and abs(one.took_ns - lag.way_ns) <= ALIKE_NS
-            ):  # as were those before, when there was nobody to ask
-                late = msgspec.structs.replace(late, first_ns=0)
-            self.late[device] = late
+        if len(late.said) == 1 and lag is not None and (
+            not lag.right if lag.run else lag.way_ns >= SMALL_NS and abs(one.took_ns - lag.way_ns) <= ALIKE_NS
+        ):  # as were those before, when there was nobody to ask
+            late = msgspec.structs.replace(late, first_ns=0)
+        self.late[device] = late
         return late
 
     def is_behind(self, fix: Fix, by_ns: int, other: str, operation: str, track_id: str, book: Book) -> Late:

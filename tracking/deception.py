@@ -33,6 +33,7 @@ from tracking.budget import Allowed
 from tracking.evidence import cell_deg
 from tracking.hung import digits_deg
 from tracking.leap import LEAP_MPS2, Leap, leapt
+from tracking.majority import lately
 from tracking.measurement import Measurement
 from tracking.offset import Offset
 from tracking.speeds import ALARM as WRONG_SPEED
@@ -69,9 +70,8 @@ ASKED, UNSURE = 6, 2
 #: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s, or so many times
 #: as long as its calls are apart that had as many between them; further apart than this, s, they are none of one jamming.
 WELL_COUNT, WELL_S, WELL_CALLS, CALLS_MOST_S = 3, 60.0, 2.0, 900.0
-#: What it says meanwhile beside one that is not jammed and goes on reporting (in so many of its intervals, or this, s) is known
-#: no better than this, m, one sigma.
-JAMMED_M, INTERVALS, LATELY_S = 500.0, 2.5, 300.0
+#: What it says meanwhile beside one that is not jammed and goes on reporting is known no better than this, m, one sigma.
+JAMMED_M = 500.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
 #: and how far the distance must have changed, m.
 ALLOWED, STEP_MOST, ALARM, DRIFT_M = 4.0, 30.0, 60.0, 30.0
@@ -159,7 +159,7 @@ class Source(msgspec.Struct, gc=False):
         if last is None or self.jammed(time_ns):
             return False
         every_s = 0.0 if before is None else (last.time_ns - before.time_ns) / NS
-        return abs(time_ns - last.time_ns) / NS <= max(LATELY_S, INTERVALS * every_s)
+        return lately(abs(time_ns - last.time_ns) / NS, every_s)
 
     def velocity(self) -> tuple[float, float]:
         """East and north, m/s, at its newest fix: what it says, or what the two last places say; of one place nothing."""

@@ -134,8 +134,13 @@ def _along(core: Core, rival: Rival) -> bool:
     return any(not one.met and one.may_be_beside and one.away_m > arms.TOGETHER_M for one in asked)
 
 
+def lately(since_s: float, every_s: float) -> bool:
+    """Whether what reports so often and was heard so long ago, s, goes on reporting."""
+    return since_s <= max(INTERVALS * every_s, LATELY_S)
+
+
 def _reports(one: Receiver, time_ns: int) -> bool:
-    return not one.hangs and time_ns - one.heard_ns <= max(INTERVALS * one.gap_s, LATELY_S) * NS
+    return not one.hangs and lately((time_ns - one.heard_ns) / NS, one.gap_s)
 
 
 def _anew(one: Receiver, *, met: bool, breaks: int, chosen: bool = False) -> Receiver:

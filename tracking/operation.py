@@ -638,9 +638,13 @@ class OperationFold:
         """
         if fix.time_ns is None or fix.time_source != "device":
             return
-        clocks, model, device = self._state.clocks, self.tracker.model(live), fix.device
+        clocks, device, took_ns = self._state.clocks, fix.device, book.now_ns - fix.time_ns
+        if took_ns < SMALL_NS:
+            clocks.late.pop(device, None)
+            return
+        model = self.tracker.model(live)
         m = of_fix(fix, fix.time_ns, model)
-        one = as_others.Said(fix.time_ns, book.now_ns - fix.time_ns, fix.lat_deg, fix.lon_deg, max(m.r_ee, m.r_nn))
+        one = as_others.Said(fix.time_ns, took_ns, fix.lat_deg, fix.lon_deg, max(m.r_ee, m.r_nn))
         late = clocks.late_again(device, one)
         if late is None:
             return
