@@ -20,6 +20,7 @@ from birddog.units import NS
 from tracking import bank as banks
 from tracking.anchor import rotated, turn
 from tracking.bank import CLASS_WEIGHTS, MODES, MODES_AFTER, Bank, Mode
+from tracking.engine import SIGMA_CEILING_M
 from tracking.noise import LEAST_LOG, NOISES, PRIOR_LOG, TELLS_S, covariance, resolution, shares
 
 #: Fixes after the question that a smoothed answer uses: so many, or those of so long from the first on, s, if that is more;
@@ -87,7 +88,8 @@ class _Piece:
         self.t0_ns = self.from_ns = fixes[0].time_ns
         self.t = np.array([(f.time_ns - self.t0_ns) / NS for f in fixes])
         self.z = np.array([_en(frame, f) for f in fixes])
-        stated = np.array([max(f.sigma_m if f.sigma_m is not None else SIGMA_M, STATED_M) ** 2 for f in fixes])
+        sigmas = np.array([f.sigma_m if f.sigma_m is not None else SIGMA_M for f in fixes])
+        stated = np.clip(sigmas, STATED_M, SIGMA_CEILING_M) ** 2
         self.variance = np.column_stack((stated, stated))
         # a value rounded to steps of d is off by d/√12, one sigma
         values = np.array([(f.x, f.y) for f in fixes])

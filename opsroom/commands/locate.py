@@ -21,6 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
+#: Nothing in a plane is further from its origin than the Earth is round, m; nothing states more, m/s (``evidence.said_mps``).
+FARTHEST_M, FASTEST_MPS = 4.1e7, 1e4
 #: The columns of the answer.
 HEAD = "track_id,t,lat_deg,lon_deg,e_m,n_m,p_ee,p_en,p_nn"
 
@@ -73,7 +75,7 @@ def _of_journal(args: argparse.Namespace) -> int:
 
 def _of_file(args: argparse.Namespace) -> int:
     """The answers to the questions of a file, from those fixes of another."""
-    from opsroom.csv_rows import Optional, number, quoted, rows, taken, time_ns, told, write
+    from opsroom.csv_rows import Optional, quoted, rows, taken, time_ns, told, write
     from tracking.locate import PastFix, Question, locate
 
     columns, lines = rows(args.fixes, ("track_id", "t"), either=(("lat", "lon"), ("e_m", "n_m")))
@@ -85,8 +87,8 @@ def _of_file(args: argparse.Namespace) -> int:
         lines = iter(held)
     x, y = ("lon", "lat") if geodetic else ("e_m", "n_m")
     wanted: dict[str, Any] = {
-        "track_id": _name, "t": time_ns, x: _longitude if geodetic else number, y: _latitude if geodetic else number,
-        "sigma_m": Optional(_positive), "sog_mps": Optional(number), "cog_deg": Optional(number),
+        "track_id": _name, "t": time_ns, x: _longitude if geodetic else _on_earth, y: _latitude if geodetic else _on_earth,
+        "sigma_m": Optional(_positive), "sog_mps": Optional(_speed), "cog_deg": Optional(_course), "class": Optional(_class),
     }  # fmt: skip
     fixes = []
     for line, row in lines:
@@ -100,7 +102,7 @@ def _of_file(args: argparse.Namespace) -> int:
         fixes.append(
             PastFix(
                 track_id=got["track_id"], time_ns=got["t"], x=got[x], y=got[y], sigma_m=got["sigma_m"], ve_mps=ve, vn_mps=vn,
-                klass=(row.get("class") or "").strip(),
+                klass=got["class"] or "",
             )
         )  # fmt: skip
     told(args.fixes, wanted)
@@ -144,7 +146,7 @@ def _within(text: str | None, most: float) -> float:
 
     value = number(text)
     if not -most <= value <= most:
-        raise ValueError(f"{text} is beyond {most:g}")
+        raise ValueError(f"{value:.6g} is beyond {most:g}")
     return value
 
 
@@ -154,6 +156,30 @@ def _latitude(text: str | None) -> float:
 
 def _longitude(text: str | None) -> float:
     return _within(text, 180.0)
+
+
+def _on_earth(text: str | None) -> float:
+    return _within(text, FARTHEST_M)
+
+
+def _course(text: str | None) -> float:
+    return _within(text, 360.0)
+
+
+def _speed(text: str | None) -> float:
+    value = _within(text, FASTEST_MPS)
+    if value < 0.0:
+        raise ValueError(f"{value:g} is under 0")
+    return value
+
+
+def _class(text: str | None) -> str:
+    from tracking.bank import CLASS_WEIGHTS
+
+    word = (text or "").strip()
+    if word not in CLASS_WEIGHTS:
+        raise ValueError(f"{word[:40]!r} is none of {', '.join(CLASS_WEIGHTS)}")
+    return word
 
 
 def _positive(text: str | None) -> float:

@@ -85,7 +85,9 @@ def test_a_wrong_file_is_one_line(files, tmp_path, capsys, text, said):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("column,value", [("sigma_m", "0"), ("sigma_m", "nan"), ("sog_mps", "nan"), ("cog_deg", "x")])
+@pytest.mark.parametrize("column,value", [
+    ("sigma_m", "0"), ("sigma_m", "nan"), ("sog_mps", "nan"), ("cog_deg", "x"), ("class", "spaceship"), ("class", "Van"),
+])  # fmt: skip
 def test_a_fix_is_not_lost_for_a_value_that_it_need_not_have(tmp_path, capsys, column, value):
     (tmp_path / "q").write_text("track_id,t\na,29\n")
     said = []
@@ -111,3 +113,38 @@ def test_of_two_forms_the_one_that_is_filled_in(tmp_path, capsys, rows, geodetic
     row = out.splitlines()[1].split(",")
     assert err == "" and bool(row[2]) == geodetic and row[4]
     assert geodetic or float(row[4]) == pytest.approx(43.5, abs=0.5)
+
+
+@pytest.mark.parametrize("column,value", [("sog_mps", "-10"), ("sog_mps", "1e300"), ("cog_deg", "1e300"), ("cog_deg", "511")])
+def test_a_speed_or_course_that_is_none_moves_nothing(tmp_path, capsys, column, value):
+    (tmp_path / "q").write_text("track_id,t\na,20.5\n")
+    said = []
+    for name, odd in (("with", value), ("without", "")):
+        rows = "".join(f"a,{k},{8 * k},{6 * k},{odd if k == 20 and column == 'sog_mps' else 10},"
+                       f"{odd if k == 20 and column == 'cog_deg' else 53.1}\n" for k in range(30))  # fmt: skip
+        (tmp_path / name).write_text("track_id,t,e_m,n_m,sog_mps,cog_deg\n" + rows)
+        assert run("--fixes", tmp_path / name, "--at", tmp_path / "q", "--mode", "live") == 0
+        said.append(capsys.readouterr())
+    assert said[0].out == said[1].out
+    assert f"with:22: {column}: " in said[0].err and len(said[0].err.splitlines()) == 1 and said[1].err == ""
+
+
+@pytest.mark.parametrize("mode", ["live", "smoothed"])
+@pytest.mark.parametrize("x,row", [
+    ("e_m,n_m", "a,33,264,198,1e200"), ("e_m,n_m", "a,33,264,198,1e160"), ("lat,lon", "a,33,50.0,-1.0,1e100"),
+    ("e_m,n_m", "a,33,1e160,198,5"), ("e_m,n_m", "a,33,264,-1e300,5"), ("e_m,n_m", "a,33,1e20,198,5"),
+])  # fmt: skip
+def test_a_huge_number_in_one_row_spoils_no_answer(tmp_path, capsys, mode, x, row):
+    (tmp_path / "q").write_text("track_id,t\na,35\nb,35\n")
+    place = (lambda k: f"{8 * k},{6 * k}") if x == "e_m,n_m" else (lambda k: f"{50 + 6e-5 * k:.7f},{-1 + 1e-4 * k:.7f}")
+    rows = f"track_id,t,{x},sigma_m\n" + "".join(f"{name},{k},{place(k)},5\n" for k in range(40) for name in "ab")
+    said = []
+    for name, more in (("with", row + "\n"), ("without", "")):
+        (tmp_path / name).write_text(rows + more)
+        assert run("--fixes", tmp_path / name, "--at", tmp_path / "q", "--mode", mode) == 0
+        said.append(capsys.readouterr())
+    with_it, without = ([[float(v or 0) for v in r.split(",")[2:]] for r in s.out.splitlines()[1:]] for s in said)
+    assert with_it[1] == without[1]  # the other track's, to the digit
+    assert with_it[0] == pytest.approx(without[0], rel=1e-3, abs=1e-3)
+    # what no place on Earth can be is said, with line and field; a sigma beyond all bounds knows nothing
+    assert (": row left out" in said[0].err.replace("; row", ": row")) == row.endswith(",5") and "Warning" not in said[0].err
