@@ -18,7 +18,7 @@ import json
 import platform
 import textwrap
 import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from importlib import resources
 from importlib.metadata import version
@@ -36,57 +36,21 @@ from birddog.journal.keys import Keys
 from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.keyring import KeyDestroyed, Keyring
 from birddog.merkle import SIZE, VerificationError
-from birddog.model import (
-    TrackPoint,
-)  # fmt: skip
 from birddog.note import Checkpoint, Signer, Verifier, signed
 from birddog.record import stated
 from birddog.tiles import WIDTH, tile_path
 from birddog.units import iso_from_ns
-from birddog.validated import UNITS, Validated
 from opsroom import verifier
+from opsroom.bundled_tracks import tracks_csv
 from opsroom.case_page import case_html
-from opsroom.csv_rows import quoted
-from opsroom.disclosed import PAYLOAD, Record, entry_of, records_of, shown_of, withheld_of
+from opsroom.disclosed import PAYLOAD, Record, records_of, shown_of, withheld_of
 from opsroom.stamps import stamps
 from opsroom.timestamp import certificates_of
-from tracking.fold import Fold
 
 #: Packages on whose arithmetic ``tracks.csv`` rests.
 _MAKES_ROWS = ("msgspec", "numpy", "numba", "scipy")
 
 # --- what is made of the records ---------------------------------------------------------------------
-
-
-def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
-    """Each step of each track of the case as the tracker makes it of these records; None where they do not show enough."""
-    fold, own = Fold(), set[str]()
-    out: list[tuple[str, TrackPoint, int | None]] = []
-    measured: dict[str, list[int]] = {}  # the times of each track's steps that are believed, in order
-    for record in records:
-        if not record.fields:
-            continue
-        entry = entry_of(record)
-        if entry is None:
-            return None
-        changes = fold.apply(entry)
-        own |= {track.track_id for track in changes.tracks if track.operation == operation}
-        for p in changes.points:
-            if p.track_id in own:
-                times = measured.setdefault(p.track_id, [])
-                at = bisect_left(times, p.time_ns)
-                if p.withdrawn:
-                    del times[at : bisect_right(times, p.time_ns)]
-                elif p.origin != "coast" and times[at : at + 1] != [p.time_ns]:
-                    times.insert(at, p.time_ns)
-                out.append((f"{p.track_id},{iso_from_ns(p.time_ns)},{p.lat_deg:.7f},{p.lon_deg:.7f},{p.ve_mps:.3f},"
-                            f"{p.vn_mps:.3f},{p.p_ee:.6g},{p.p_en:.6g},{p.p_nn:.6g},{p.origin},{quoted(p.device)}", p,
-                            times[at - 1] if at else None))
-    validated = Validated(fold.directory)
-    rows = [",".join((row, *validated.step(p, before_ns).words.values())) + "\n" for row, p, before_ns in out]
-    head = "track_id,time,lat_deg,lon_deg,ve_mps,vn_mps,p_ee,p_en,p_nn,origin,device"
-    names = ",".join(f"{quantity}_validated" for quantity in UNITS)
-    return "".join([f"# birddog {__version__}\n{head},{names}\n", *rows]).encode()
 
 
 def codecs_of(records: Iterable[Record]) -> dict[str, list[int]]:

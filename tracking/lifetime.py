@@ -21,7 +21,7 @@ from tracking import rests
 from tracking.book import Book
 from tracking.presets import STATION, Presets
 from tracking.step import placed, predicted
-from tracking.track_state import LiveTrack, TrackState
+from tracking.track_state import FORETOLD_MOST, LiveTrack, TrackState
 from tracking.tracker import Tracker
 
 #: A device that nobody enrolled is expected to go on reporting when it was heard so often.
@@ -113,12 +113,13 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
     if s.status != before and s.status in ("coasting", "silent"):
         x = predicted(core, book.now_ns, model, expected.coasts_ns / NS)
         lat, lon, x = placed(core, x)
+        at_ns = max(book.now_ns, core.time_ns)
         s.points += 1
+        s.foretold = sorted({**dict(s.foretold), at_ns: core.updated_ns}.items())[-FORETOLD_MOST:]
         book.points.append(
             TrackPoint(
-                track_id=s.track_id, seq=s.points, time_ns=max(book.now_ns, core.time_ns), lat_deg=lat, lon_deg=lon,
-                ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="coast",
-                believed_at=book.seq,
+                track_id=s.track_id, seq=s.points, time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
+                p_ee=x[4], p_en=x[6], p_nn=x[11], origin="coast", believed_at=book.seq,
             )
         )  # fmt: skip
 

@@ -56,6 +56,8 @@ RING_MOST = 1024
 #: While a device's store comes in (what it could not send for longer than ``late_s``), in whatever order, so many are kept: an
 #: hour of a report each ten seconds, and what was there before.
 STORE_MOST = 512
+#: So many steps of its trail that were foretold are remembered, the latest: a late measurement may lie before them.
+FORETOLD_MOST = 32
 #: So much older than the newest, it was stored; so long after the last such one no more of them is waited for.
 STORED_NS = 120 * NS
 
@@ -118,6 +120,8 @@ class TrackState(msgspec.Struct, kw_only=True, gc=False):
         waiting: late ones that are in the ring and not yet told of.
         past: where it was before the ring (``tracking.past``).
         decided: what operators decided of its measurements, the newest last.
+        foretold: of the last steps of its trail that were foretold (``coast``) when each is, and when it was measured last by
+            then, the latest last: what is measured in between and comes in late withdraws it.
         stuck: the receiver that was told to be ``frozen``, and since when: from then on nobody knows where it was.
         fast: so many fixes in a row with which it went faster than its class can (``Tracker.sped``).
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
@@ -168,6 +172,7 @@ class TrackState(msgspec.Struct, kw_only=True, gc=False):
     waiting: list[Measurement] = []
     past: bytearray = msgspec.field(default_factory=bytearray)
     decided: list[Decided] = []
+    foretold: list[tuple[int, int]] = []
     stuck: tuple[str, int] | None = None
     fast: int = 0
 

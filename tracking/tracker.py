@@ -10,6 +10,7 @@ Over 400 lines: a measurement's way into its track, and every event and step tha
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -189,6 +190,8 @@ class Tracker:
             doubted: its time may be wrong, so that it is no second fix of that time.
         """
         outcome = self._into(live, m, book, doubted)
+        if live.state.foretold and outcome in ("began", "used", "moved", "old"):
+            self.unforetold(live, [m.time_ns], [(m.lat_deg, m.lon_deg)], book)
         if m.origin == "fix" and outcome in ("used", "moved", "refused") and live.state.ring.has("tag_read"):
             self._read_elsewhere(live, m, book)
         return outcome
@@ -659,6 +662,9 @@ class Tracker:
         """``retell`` of some steps; whether a rival took over with one."""
         s, points, seq, nothing = live.state, book.points, book.seq, anew.nothing
         track_id, (times_ns, origins, devices, codes, nis, _) = s.track_id, anew.steps
+        if s.foretold and times_ns and times_ns[0] <= s.foretold[-1][0]:
+            moved = [i for i in range(len(times_ns)) if i not in nothing]
+            self.unforetold(live, [times_ns[i] for i in moved], [tuple(anew.told[i, 1:3].tolist()) for i in moved], book)
         said: list[float | None] = [*nis]
         if not math.isfinite(sum(nis)):
             said = [values if math.isfinite(values) else None for values in nis]
@@ -692,6 +698,26 @@ class Tracker:
                 withdrawn=True,
             )
         )  # fmt: skip
+
+    def unforetold(self, live: LiveTrack, times_ns: list[int], places: list[tuple[float, float]], book: Book) -> None:
+        """No step of this track's trail is foretold where one of these steps, in order, was measured between what it was
+        foretold from and its time.
+        """
+        s = live.state
+        if times_ns and times_ns[0] > s.foretold[-1][0]:  # as nearly all: they are later
+            return
+        for at_ns, from_ns in [*s.foretold]:
+            last = bisect.bisect_right(times_ns, at_ns) - 1
+            if last < 0 or times_ns[last] <= from_ns:
+                continue
+            (lat, lon), s.points = places[last], s.points + 1
+            s.foretold.remove((at_ns, from_ns))
+            book.points.append(
+                TrackPoint(
+                    track_id=s.track_id, seq=s.points, time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=0.0, vn_mps=0.0,
+                    p_ee=0.0, p_en=0.0, p_nn=0.0, origin="coast", believed_at=book.seq, withdrawn=True,
+                )
+            )  # fmt: skip
 
     def point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
         """The step that a measurement made."""

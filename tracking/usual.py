@@ -93,6 +93,7 @@ class Usual:
         ring = s.ring
         if (
             s.status != "confirmed" or s.open_events or s.decided or not ring.n or s.due_ns <= now_ns
+            or (s.foretold and s.foretold[-1][0] >= time_ns > ring.newest_ns)
             or (ring.kinds is not None and ring.has("tag_read"))
             or (now_ns - time_ns >= SMALL_NS and len(s.fixers) > 1)
             or ((lag is not RIGHT or now_ns - time_ns >= LITTLE_NS)

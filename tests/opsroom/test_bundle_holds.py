@@ -74,6 +74,29 @@ def test_each_thing_that_is_promised_is_in_it(made, files):
     assert all(len(line) <= 80 for line in lines if "+" not in line)  # a page of plain text; the key is one word
 
 
+def test_a_step_that_was_foretold_where_something_was_measured_is_not_in_it(tmp_path):
+    """The third fix came in 17 s late, when the tracker had foretold a step at 35 s; at 95 s nothing was on its way."""
+    url, of = f"sqlite:///{tmp_path}/j.db", Verdict("A", "van", "own_sensor")
+    said = [Start(version="x", presets={}), Operation(operation="A"), Device(device="d", basis="own_sensor", interval_s=10.0),
+            Attachment(device="d", shipment="van", operation="A", from_ns=0)]  # fmt: skip
+    at_s = [0.0] * 4
+    for k, come_s in ((0, 0.5), (10, 10.5), (24, 41.0), (42, 42.5), (50, 50.5), (60, 60.5), (70, 70.5), (130, 130.5)):
+        fix = Fix(device="d", time_ns=T0 + k * NS, lat_deg=51.9 + k * 1e-4, lon_deg=4.0)
+        at_s.append(come_s)
+        said.append(FrameBody(format="owntracks", version=3, payload=b"p%d" % k, device="d", verdicts=(of,),
+                              observations=(fix,)))  # fmt: skip
+    writer = open_writer(url, mode="live")
+    writer.append([msgspec.structs.replace(control.own(body, source="t"), received_ns=T0 + int(s * NS), operation="A")
+                   for body, s in zip(said, at_s, strict=True)])  # fmt: skip
+    writer.close()
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(tmp_path / "a.zip")]) == 0
+    assert cli.main(["evidence", "verify", str(tmp_path / "a.zip"), "--recompute"]) == 0
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        rows = [line.split(",") for line in archive.read("tracks.csv").decode().splitlines()[2:]]
+    coasts = [row[1] for row in rows if row[9] == "coast"]
+    assert [time[17:19] for time in coasts] == ["55", "20"], coasts  # 95 s: coasting, 120 s: silent
+
+
 def test_its_page_says_it_and_loads_and_runs_nothing(files):
     page = files["case.html"].decode()
     for words in ("<h2>Warrants</h2>", "<h2>Custody</h2>", "<td>tag-7", "<td>quay 4", "<td>FMB920", "<polyline",

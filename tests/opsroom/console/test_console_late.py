@@ -67,6 +67,25 @@ def test_a_step_that_a_decision_took_out_is_not_kept_for_being_the_newest(page):
     assert steps == ["11:01", "11:02", "13:20"], "what came in since it was asked stays"
 
 
+def test_a_step_that_was_foretold_goes_when_one_measured_before_it_comes_in(page):
+    """Its dashed legs stayed in a page that was open, 1.2 km off; what was told anew before it leaves it."""
+    page.evaluate("""() => {
+      const step = (second, origin) => birddog.store.point({track_id: 'T1', origin, lat_deg: 52, lon_deg: 4,
+        time: `2026-11-29T13:10:${second}Z`});
+      birddog.store.trails.set('T1', []);
+      for (const one of ['00', '10']) step(one, 'fix');
+      for (const one of ['35', '50']) step(one, 'coast');
+      step('52', 'fix');
+      step('57', 'coast');
+      step('10', 'fix');
+    }""")
+    seen = "() => birddog.store.trails.get('T1').map(p => new Date(p.t).getUTCSeconds())"
+    assert page.evaluate(seen) == [0, 10, 35, 50, 52, 57]
+    late = "() => birddog.store.point({track_id: 'T1', origin: 'fix', time: '2026-11-29T13:10:20Z', lat_deg: 52, lon_deg: 4})"
+    page.evaluate(late)
+    assert page.evaluate(seen) == [0, 10, 20, 52, 57]
+
+
 def pattern(why: str) -> dict:
     return {"why": why, "cells": [], "hubs": [], "hours": [], "teams": [], "suppressed": {}}
 

@@ -84,7 +84,10 @@ export class Store {
     }
   }
 
-  /** A new step of a trail; late data goes in between, the same time again replaces. */
+  /**
+   * A new step of a trail; late data goes in between, the same time again replaces.  What was foretold of a time after it, and
+   * before the next that was measured, was foretold from one before it: that is withdrawn (docs/http-api.md).
+   */
   point(p) {
     if (!this.tracks.has(p.track_id)) return;
     let trail = this.trails.get(p.track_id);
@@ -92,7 +95,9 @@ export class Store {
     const step = { ...trailStep(p), n: ++this.arrived };
     let i = trail.length;
     while (i > 0 && trail[i - 1].t >= step.t) i--;
-    trail.splice(i, trail[i]?.t === step.t ? 1 : 0, step);
+    const old = trail[i]?.t === step.t ? trail[i] : null;
+    trail.splice(i, old ? 1 : 0, step);
+    if (step.measured && !old?.measured) while (trail[i + 1]?.measured === false) trail.splice(i + 1, 1);
     if (trail.length > TRAIL_POINTS) this.trails.set(p.track_id, thinned(trail));
   }
 
