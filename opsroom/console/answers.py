@@ -9,7 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from birddog.errors import DeviceError
 from birddog.units import ns_from_text
+from devices import strict_json
 from opsroom.console import openapi
 
 MAX_BODY = 16_384
@@ -48,7 +50,10 @@ async def body_of(request: Request, kind: type) -> Any:
         if len(data) > MAX_BODY:
             raise HTTPException(413, f"more than {MAX_BODY} bytes")
     try:
+        strict_json.loads(data or b"{}")  # a key that stands twice is nobody's word
         return msgspec.json.decode(data or b"{}", type=kind)
+    except DeviceError as error:
+        raise HTTPException(422, error.detail) from error
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPException(422, str(error)) from error
 

@@ -180,4 +180,8 @@ class Person:
         if re.fullmatch("D[1-9][0-9]{0,15}", body.subject) is None:
             return None
         old = self._decision(int(body.subject[1:]))
-        return old.operation if old is not None and view.rights.may(old.operation) else None
+        if old is None or not view.rights.may(old.operation):
+            return None
+        if old.action in ("undo", "reopen"):
+            raise HTTPException(422, f"subject: {body.subject} took {old.subject} back: that is given again, not undone")
+        return old.operation

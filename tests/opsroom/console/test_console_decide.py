@@ -147,6 +147,21 @@ def test_a_decision_of_a_case_that_one_may_not_see_is_none(stage, monkeypatch):
     assert httpx.post(f"{address}/v1/decisions", json=undo).status_code == 200
 
 
+def test_an_undo_is_not_undone_but_its_decision_given_again(stage):
+    address, said = stage.start(), []
+    for action, subject in (("take_over", "T1"), ("undo", "D{}"), ("undo", "D{}")):
+        said.append(httpx.post(f"{address}/v1/decisions", json={"action": action, "subject": subject.format(stage.seq)}))
+    assert [answer.status_code for answer in said] == [200, 200, 422]
+    first, second = (answer.json()["decision_id"] for answer in said[:2])
+    assert f"subject: {second} took {first} back: that is given again" in said[2].text and len(stage.decisions) == 2
+
+
+def test_a_body_with_a_key_twice_is_nobodys_word(stage):
+    body = '{"action": "take_over", "action": "undo", "subject": "T1"}'
+    answer = httpx.post(f"{stage.start()}/v1/decisions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422 and "a key stands twice" in answer.text and stage.decisions == []
+
+
 @pytest.mark.browser
 def test_a_person_says_who_is_who_and_asks_why(stage, makers, watch):
     stage.publish(makers["track"](1, identities=("bd-0001", "phone")), makers["track"](2),
