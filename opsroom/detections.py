@@ -331,7 +331,8 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
             refused(path, line, "r_ee", "r_ee, r_en, r_nn are no covariance (not positive definite)")
             continue
         if math.hypot(got["e_m"], got["n_m"]) > PLANE_M:
-            refused(path, line, "e_m", f"beyond the horizon of the plane, {PLANE_M / 1000:.0f} km from its origin")
+            farther = "e_m" if abs(got["e_m"]) >= abs(got["n_m"]) else "n_m"
+            refused(path, line, farther, f"beyond the horizon of the plane, {PLANE_M / 1000:.0f} km from its origin")
             continue
         if got["t_arrival"] < got["t"]:
             refused(path, line, "t_arrival", "before t")

@@ -92,18 +92,19 @@ def test_the_cases_of_tags_have_their_tag(case, capsys):
 
 
 @pytest.mark.parametrize("far", ["1e12", "6.4e6", "-1e300"])
-def test_a_row_beyond_the_horizon_is_refused_and_the_rest_goes_on(files, tmp_path, far, capsys):
+@pytest.mark.parametrize("field", ["e_m", "n_m"])
+def test_a_row_beyond_the_horizon_is_refused_and_the_rest_goes_on(files, tmp_path, field, far, capsys):
     """It was a fault of Birddog itself, and not a row came out."""
     lines = files[0].read_text().splitlines()
     head, row = lines[0].split(","), lines[3].split(",")
     assert run("--detections", files[0], "--sensors", files[1], "--every", 10) == 0
     without = capsys.readouterr().out
-    row[head.index("e_m")] = far
+    row[head.index(field)] = far
     more = tmp_path / "more.csv"
     more.write_text("\n".join([*lines[:4], ",".join(row), *lines[4:]]) + "\n")
     assert run("--detections", more, "--sensors", files[1], "--every", 10) == 0
     out, err = capsys.readouterr()
-    assert out == without and f"{more}:5: e_m: beyond the horizon of the plane" in err
+    assert out == without and f"{more}:5: {field}: beyond the horizon of the plane" in err
 
 
 def test_a_row_that_ends_before_its_sensor_is_refused(tmp_path, capsys):
