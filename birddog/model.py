@@ -943,6 +943,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
         false: whoever acknowledged it says that there was nothing.
         flag_id: the flag of a scene that its event began with.
         members: of devices that fell silent together, all of them; ``track_id`` and ``device`` are the first one's.
+        every_ns: of one that fell silent in a case how often it was expected (``alerts``).
     """
 
     alert_id: str
@@ -969,6 +970,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     false: bool = False
     flag_id: str = ""
     members: tuple[Member, ...] = ()
+    every_ns: int = 0
 
     @property
     def began_ns(self) -> int:

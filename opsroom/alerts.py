@@ -10,7 +10,9 @@ as long as ever before, and where it has become graver.  Nothing is hidden: each
 
 **What falls silent together is one alert.**  A gateway fails, and all that speak through it are silent: of what is under no
 case (operation ``open``) silences that begin within ``TOGETHER_NS`` of the first are one alert that names each (``members``),
-until all of them are heard again.  Who joins an alert that was acknowledged is asked about anew.
+until all of them are heard again.  In a case those that begin within one expected interval of the first and where it was
+(``recurring.beside``).  Who joins an alert that was acknowledged is asked about anew; in a case also who stays silent when
+others of it are heard again.
 
 **What a decision answers is seen.**  Who says which of two places the goods are at, or that a receiver goes its own way, has
 answered what was asked of that track (``QUARRELS``); who takes that back is asked again.
@@ -28,7 +30,7 @@ from birddog.directory import OPEN
 from birddog.model import Alert, Decision, Event
 from birddog.units import NS
 from opsroom import recurring
-from opsroom.recurring import MEMBERS_MOST, RECURRING, TOGETHER_NS
+from opsroom.recurring import MEMBERS_MOST, RECURRING
 
 #: Event kind -> severity.  An event of another kind makes no alert.
 SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
@@ -96,19 +98,19 @@ class Alerts:
         #: By what it is about the newest alert of a kind that comes again; of its events the alert.
         self._last: dict[tuple[str, ...], str] = {}
         self._of_event: dict[str, str] = {}
-        #: What fell silent under no case, by when, in steps of ``TOGETHER_NS``.
-        self._silent: dict[int, dict[str, None]] = {}
+        #: What fell silent: under no case by when, in steps of ``TOGETHER_NS``; in a case by where.
+        self._silent: dict[recurring.Near, dict[str, None]] = {}
         for row in self._rows.values():
             self._put(row)
 
     def _put(self, alert: Alert) -> Alert:
         if (old := self._rows.get(alert.alert_id)) is not None:
-            self._out_of_step(old)
+            self._not_near(old)
             for one in old.members:
                 self._of_event.pop(one.event_id, None)
         self._rows[alert.alert_id] = alert
-        if alert.kind == "silent" and alert.operation == OPEN:
-            self._silent.setdefault(alert.began_ns // TOGETHER_NS, {})[alert.alert_id] = None
+        if alert.kind == "silent":
+            self._silent.setdefault(recurring.near(alert, alert.began_ns)[0], {})[alert.alert_id] = None
         self._of_track.setdefault(alert.track_id, {})[alert.alert_id] = None
         if alert.kind in RECURRING:
             self._last[recurring.key_of(alert)] = alert.alert_id
@@ -142,7 +144,7 @@ class Alerts:
             alert_id="A" + event.event_id, kind=event.kind, severity=severity, operation=event.operation,
             raised_ns=event.start_ns, cleared_ns=event.end_ns, track_id=event.track_ids[0] if event.track_ids else "",
             device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=recurring.words(event),
-            time_source=event.time_source, about=event.about, flag_id=event.flag_id,
+            time_source=event.time_source, about=event.about, flag_id=event.flag_id, every_ns=recurring.every_ns(event),
         )  # fmt: skip
         return self._put(new if old is None else recurring.changed(old, new))
 
@@ -161,20 +163,19 @@ class Alerts:
         return old if recurring.soon(event, old.began_ns, old.cleared_ns) else None
 
     def _together(self, event: Event) -> Alert | None:
-        """The alert of what fell silent just when this did, under no case; the oldest of several."""
-        if event.kind != "silent" or event.operation != OPEN:
+        """The alert of what fell silent just when this did, and in a case just where; the oldest of several."""
+        if event.kind != "silent":
             return None
-        step = event.start_ns // TOGETHER_NS
-        near = [self._rows[name] for k in (step - 1, step, step + 1) for name in self._silent.get(k, ())]
-        near = [a for a in near if abs(event.start_ns - a.began_ns) <= TOGETHER_NS and len(a.members) < MEMBERS_MOST]
-        return min(near, key=lambda a: (a.raised_ns, a.alert_id), default=None)
+        found = [self._rows[name] for near in recurring.near(event, event.start_ns) for name in self._silent.get(near, ())]
+        found = [a for a in found if recurring.beside(a, event) and len(a.members) < MEMBERS_MOST]
+        return min(found, key=lambda a: (a.raised_ns, a.alert_id), default=None)
 
-    def _out_of_step(self, alert: Alert) -> None:
-        step = alert.began_ns // TOGETHER_NS
-        if (names := self._silent.get(step)) is not None:
+    def _not_near(self, alert: Alert) -> None:
+        near = recurring.near(alert, alert.began_ns)[0]
+        if (names := self._silent.get(near)) is not None:
             names.pop(alert.alert_id, None)
             if not names:
-                del self._silent[step]
+                del self._silent[near]
 
     def decision(self, decision: Decision, time_ns: int, done: Event | None = None) -> list[Alert]:
         """The alerts that a decision acknowledges, or opens again; the first acknowledgement stays.
@@ -251,7 +252,7 @@ class Alerts:
     def _forget(self, alert_id: str) -> None:
         row = self._rows.pop(alert_id)
         track_id = row.track_id
-        self._out_of_step(row)
+        self._not_near(row)
         for key in (recurring.key_of(row), *(recurring.member_key(row, one) for one in row.members)):
             if self._last.get(key) == alert_id:
                 del self._last[key]

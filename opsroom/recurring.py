@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
+from birddog.directory import OPEN
+from birddog.geo import distance_m
 from birddog.model import Alert, Event, Member
 from birddog.units import NS, iso_from_ns
 
@@ -23,6 +27,11 @@ HOLDS_NS = 3600 * NS
 WORSE_NS = 300 * NS
 #: What falls silent within so long of the first is one alert, of so many at most, of which its text names so many.
 TOGETHER_NS, MEMBERS_MOST, MEMBERS_NAMED = 120 * NS, 256, 4
+#: In a case what falls silent so close to the first, m, and within one expected interval of it (a quarter more: none comes to
+#: the second), this at most; looked for in fields of so many degrees.
+BESIDE_M, BESIDE_EACH, BESIDE_S, _FIELD_DEG = 200.0, 1.25, 3600.0, 0.01
+#: Where to look for what fell silent together: its operation, when or where.
+Near = tuple[str, int, int]
 #: Events that an alert names, the newest.
 NAMED = 4
 #: What an alert says of a kind of which one event counts by itself how often it was: the alert's own count is over all of them.
@@ -61,6 +70,37 @@ def soon(event: Event, began_ns: int, ended_ns: int | None) -> bool:
     return 0 <= event.start_ns - max(began_ns, ended_ns or 0) < RECURS_NS
 
 
+def every_ns(event: Event) -> int:
+    """How often what fell silent in a case was expected; 0 where that plays no part."""
+    said = event.measures.get("every_s")
+    return round(said * NS) if event.kind == "silent" and event.operation != OPEN and isinstance(said, int | float) else 0
+
+
+def near(one: Alert | Event, began_ns: int) -> list[Near]:
+    """Where an alert of a silence is kept, and where those are that another may join."""
+    if one.operation == OPEN:
+        step = began_ns // TOGETHER_NS
+        return [(OPEN, k, 0) for k in (step, step - 1, step + 1)]
+    if one.lat_deg is None or one.lon_deg is None:
+        return [(one.operation, -1_000_000, 0)]
+    i, j = math.floor(one.lat_deg / _FIELD_DEG), math.floor(one.lon_deg / _FIELD_DEG)
+    return [(one.operation, i + k, j + n) for k in (0, -1, 1) for n in (0, -1, 1)]
+
+
+def beside(alert: Alert, event: Event) -> bool:
+    """Whether something fell silent together with what an alert is about: under no case at the same time, in a case also where
+    it was, and within one expected interval of both, so that one moment can be the last that was heard of either.
+    """
+    apart_ns = abs(event.start_ns - alert.began_ns)
+    if event.operation == OPEN:
+        return apart_ns <= TOGETHER_NS
+    if alert.lat_deg is None or alert.lon_deg is None or event.lat_deg is None or event.lon_deg is None:
+        return False
+    return apart_ns <= min(BESIDE_EACH * min(alert.every_ns, every_ns(event)), BESIDE_S * NS) and distance_m(
+        lat1_deg=alert.lat_deg, lon1_deg=alert.lon_deg, lat2_deg=event.lat_deg, lon2_deg=event.lon_deg
+    ) <= BESIDE_M
+
+
 def waits_for_others(alert: Alert) -> bool:
     """Whether some of those that fell silent together are so yet."""
     return bool(alert.members) and alert.cleared_ns is None
@@ -91,10 +131,13 @@ def joined(alert: Alert, event: Event) -> Alert:
 
 
 def _together_text(members: tuple[Member, ...], silent: int) -> str:
-    names = ", ".join(one.device or one.track_id for one in members[:MEMBERS_NAMED])
-    more = f" and {len(members) - MEMBERS_NAMED} more" if len(members) > MEMBERS_NAMED else ""
+    """How many, and who of them is silent yet; when all are heard again, who was."""
+    some = [one for one in members if one.ended_ns is None] if silent else members
+    names = ", ".join(one.device or one.track_id for one in some[:MEMBERS_NAMED])
+    more = f" and {len(some) - MEMBERS_NAMED} more" if len(some) > MEMBERS_NAMED else ""
     heard = f"; {len(members) - silent} heard again" if silent < len(members) else ""
-    return f"{len(members)} devices fell silent together: {names}{more}{heard}"
+    yet = " yet" if 0 < silent < len(members) else ""
+    return f"{len(members)} devices fell silent together: {names}{more}{yet}{heard}"
 
 
 def asked(alert: Alert, time_ns: int) -> Alert:
@@ -143,10 +186,18 @@ def long_ago(alert: Alert, now_ns: int) -> bool:
 
 
 def worse_ns(alert: Alert) -> int | None:
-    """When what was acknowledged, and goes on, has gone on for twice as long as ever; None: never, or that was said."""
-    if alert.acknowledged_ns is None or alert.cleared_ns is not None or not alert.longest_ns:
+    """When what was acknowledged, and goes on, has gone on for twice as long as ever; or when some of those that fell silent
+    together in a case were expected twice since others were heard again; None: never, or that was said.
+    """
+    if alert.acknowledged_ns is None or alert.cleared_ns is not None:
         return None
-    worse_ns = alert.began_ns + max(2 * alert.longest_ns, WORSE_NS)
+    heard_ns = [one.ended_ns for one in alert.members if one.ended_ns is not None] if alert.every_ns else []
+    if heard_ns:
+        worse_ns = max(heard_ns) + max(2 * alert.every_ns, WORSE_NS)
+    elif alert.longest_ns:
+        worse_ns = alert.began_ns + max(2 * alert.longest_ns, WORSE_NS)
+    else:
+        return None
     return None if alert.asked_ns is not None and alert.asked_ns >= worse_ns else worse_ns
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from birddog.directory import OPEN
-from birddog.model import Event, TimeSource, Track, TrackPoint
+from birddog.model import Event, TimeSource, Track, TrackPoint, Value
 
 
 class TakenFix(msgspec.Struct, frozen=True, gc=False):
@@ -110,7 +110,7 @@ class Book:
     def event(
         self, kind: str, operation: str, start_ns: int, *, end_ns: int | None = None, track_ids: tuple[str, ...] = (),
         device: str = "", lat_deg: float | None = None, lon_deg: float | None = None, text: str = "",
-        time_source: TimeSource = "device", flag_id: str = "", about: str = "",
+        time_source: TimeSource = "device", flag_id: str = "", about: str = "", measures: dict[str, Value] | None = None,
     ) -> Event:  # fmt: skip
         """Begin (or with end_ns tell of a past) event."""
         if self._told is _NONE:
@@ -120,6 +120,7 @@ class Book:
             event_id=self._id("E", nth, operation),
             kind=kind, operation=operation, seq=self.seq, start_ns=start_ns, end_ns=end_ns, track_ids=track_ids,
             device=device, lat_deg=lat_deg, lon_deg=lon_deg, text=text, time_source=time_source, flag_id=flag_id, about=about,
+            measures={} if measures is None else measures,
         )  # fmt: skip
         self.events.append(event)
         return event

@@ -100,9 +100,10 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
             lat, lon, _ = placed(core, core.x)
             # who reports by itself; a passive tag is only read, its reader stands in the sources
             device = next((name for name in reversed(s.identities) if name in s.sources), s.tag_id)
+            every_s, words = _every(tracker, live, expected)
             s.open_events["silent"] = book.event(
                 "silent", tracker.operation, s.contact_ns, track_ids=(s.track_id,), device=device, lat_deg=lat, lon_deg=lon,
-                text=f"no message for {silent_s:.0f} s, expected every {_every(tracker, live, expected)}",
+                text=f"no message for {silent_s:.0f} s, expected every {words}", measures={"every_s": every_s},
             )  # fmt: skip
     elif book.now_ns - core.updated_ns > expected.coasts_ns:
         s.status = "coasting"
@@ -131,11 +132,13 @@ def silent_ns(tracker: Tracker, live: LiveTrack, expected: Expected) -> int:
     return max(expected.silent_ns, int(rests.waits_s(live, tracker.model(live)) * NS))
 
 
-def _every(tracker: Tracker, live: LiveTrack, expected: Expected) -> str:
-    """How often a track's messages are expected, in words."""
+def _every(tracker: Tracker, live: LiveTrack, expected: Expected) -> tuple[float, str]:
+    """How often a track's messages are expected, s, and in words."""
     if silent_ns(tracker, live, expected) > expected.silent_ns:
-        return f"{rests.learnt_s(live.state.rests):.0f} s where it stands"
-    return f"{expected.interval_s:.3g} s"
+        learnt_s = rests.learnt_s(live.state.rests)
+        return round(learnt_s, 3), f"{learnt_s:.0f} s where it stands"
+    assert expected.interval_s is not None, "else its silence means nothing"
+    return round(expected.interval_s, 3), f"{expected.interval_s:.3g} s"
 
 
 def _may_be_silent(s: TrackState, expected: Expected) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from birddog.model import Alert, Decision, Event
+from birddog.model import Decision, Event
 from birddog.units import NS
-from opsroom.alerts import ENDLESS, KEPT_NS, SEVERITY, Alerts
-from opsroom.recurring import HOLDS_NS, MEMBERS_MOST, RECURRING, RECURS_NS, WORSE_NS
+from opsroom.alerts import ENDLESS, SEVERITY, Alerts
+from opsroom.recurring import HOLDS_NS, RECURRING, RECURS_NS, WORSE_NS
 
 
 def event(kind: str, end_ns: int | None = None, *, start_ns: int = 10, nth: int = 1, **more) -> Event:
@@ -260,90 +260,3 @@ def test_a_fold_that_is_restored_counts_on():
         assert happens(other, nth + 1, (nth + 1) * 10 * M, M)[1].count == nth + 1
         # an event of before says more: it is no new one
         assert other.event(event("silent", nth * 10 * M + 2 * M, start_ns=nth * 10 * M, nth=nth)).alert_id == "AE1"
-
-
-# --- what falls silent together -----------------------------------------------------------------------------
-
-
-def silent(
-    nth: int, start_s: float, end_s: float | None = None, *, event_nth: int | None = None, operation: str = "open"
-) -> Event:
-    return Event(event_id=f"E{event_nth or nth}", kind="silent", seq=nth, start_ns=round(start_s * NS), operation=operation,
-                 end_ns=None if end_s is None else round(end_s * NS), track_ids=(f"T{nth}",), device=f"d{nth}")  # fmt: skip
-
-
-def of_restored(alerts: Alerts) -> Alerts:
-    return Alerts.restore(msgspec.json.decode(msgspec.json.encode(alerts.snapshot()), type=list[Alert]))
-
-
-@pytest.mark.parametrize("again", [lambda a: a, of_restored], ids=["running", "restored"])
-def test_what_falls_silent_together_under_no_case_is_one_alert(again):
-    alerts = Alerts()
-    for k in range(40):  # told in whatever order, by their intervals; the last messages lie within two minutes
-        one = alerts.event(silent(k + 1, 1000 + (k * 37) % 120))
-        alerts = again(alerts)
-    assert [row.alert_id for row in alerts.snapshot()] == ["AE1"] and one.alert_id == "AE1"
-    assert one.open and one.count == 1 and {m.track_id for m in one.members} == {f"T{k + 1}" for k in range(40)}
-    assert one.text == "40 devices fell silent together: d1, d2, d3, d4 and 36 more"
-    for k in range(39):
-        one = alerts.event(silent(k + 1, 1000 + (k * 37) % 120, 5000 + k))
-        alerts = again(alerts)
-    assert one.open and one.text.endswith("; 39 heard again")
-    assert [m.device for m in one.members if m.ended_ns is None] == ["d40"]
-    one = alerts.event(silent(40, 1000 + (39 * 37) % 120, 6000))
-    assert not one.open and one.cleared_ns == 6000 * NS and len(alerts.snapshot()) == 1
-
-
-def test_what_falls_silent_later_or_in_a_case_is_an_alert_of_its_own():
-    alerts = Alerts()
-    alerts.event(silent(1, 1000))
-    assert alerts.event(silent(2, 1121)).members == () and alerts.event(silent(3, 1000, operation="NIGHTJAR")).members == ()
-    assert alerts.event(silent(4, 1000, operation="NIGHTJAR")).members == ()
-    assert len(alerts.event(silent(5, 1120)).members) == 2
-    assert len(alerts.snapshot()) == 4
-
-
-def test_who_joins_what_was_acknowledged_is_asked_about_and_who_was_there_is_not():
-    alerts = Alerts()
-    alerts.event(silent(1, 1000))
-    alerts.event(silent(2, 1010))
-    [seen] = alerts.decision(Decision(action="acknowledge", subject="AE1", by="A"), 1100 * NS)
-    assert not seen.open
-    assert not alerts.event(silent(2, 1010, 1200)).open
-    joined = alerts.event(silent(3, 1050))
-    assert joined.open and joined.asked == 2 and len(joined.members) == 3
-    alerts.decision(Decision(action="acknowledge", subject="AE1", by="A"), 1300 * NS)
-    # the whole gateway again, within the hour: the same alert, a second time, and nobody is asked anew
-    for nth, end_s in ((1, 1400), (3, 1400)):
-        alerts.event(silent(nth, 1000 if nth == 1 else 1050, end_s))
-    for nth in (1, 2, 3):
-        one = alerts.event(silent(nth, 1500 + nth, event_nth=10 + nth))
-    assert one.alert_id == "AE1" and (one.count, one.asked, one.open) == (2, 2, False) and "(2 times since" in one.text
-    assert [m.event_id for m in one.members] == ["E11", "E12", "E13"] and len(alerts.snapshot()) == 1
-    assert alerts.event(silent(1, 1000, 1400)) == one, "what is told anew of an earlier time changes nothing"
-    # hours later it is another one
-    for nth in (1, 2, 3):
-        alerts.event(silent(nth, 1500 + nth, 1600, event_nth=10 + nth))
-    later = alerts.event(silent(2, 9000, event_nth=22))
-    assert later.alert_id == "AE22" and later.open
-
-
-def test_what_fell_silent_together_is_kept_while_one_of_it_is_silent_and_then_forgotten():
-    alerts = Alerts()
-    for nth in (1, 2):
-        alerts.event(silent(nth, 1000))
-    alerts.decision(Decision(action="acknowledge", subject="AE1", by="A"), 1100 * NS)
-    alerts.event(silent(1, 1000, 2000))
-    alerts.ended(["T1"])
-    alerts.wait(1100 * NS + 2 * KEPT_NS)
-    over = alerts.event(silent(2, 1000, 3 * 86_400))
-    assert over.alert_id == "AE1" and over.acknowledged_by == "A" and over.cleared_ns == 3 * 86_400 * NS
-    alerts.ended(["T1"])
-    assert alerts.snapshot() == [] and alerts._silent == {} and alerts._of_event == {} and alerts._last == {}
-
-
-def test_an_alert_of_many_is_bounded():
-    alerts = Alerts()
-    for k in range(MEMBERS_MOST + 3):
-        alerts.event(silent(k + 1, 1000))
-    assert [len(row.members) for row in alerts.snapshot()] == [MEMBERS_MOST, 3]
