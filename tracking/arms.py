@@ -21,7 +21,7 @@ import msgspec
 
 from birddog.geo import Plane
 from birddog.units import NS
-from tracking import hung
+from tracking import bends, hung
 from tracking.kernel import APART_MOST_M
 from tracking.measurement import Measurement
 
@@ -84,6 +84,8 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
         asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
         hold: the place that it says, to the digit; while it hangs there (``hung``) all else is as it was when it came there.
         chosen: an operator said that the track is where it is, and others were elsewhere.
+        turns: how fast its way was seen to turn at its newest fix, rad/s, right is positive; 0 where it is not known to turn.
+        away_var: how well away_m is known, m².
     """
 
     device: str
@@ -112,6 +114,8 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     settled: bool = False
     hold: hung.Hold | None = None
     chosen: bool = False
+    turns: float = 0.0
+    away_var: float = 0.0
 
     @property
     def hangs(self) -> bool:
@@ -242,9 +246,12 @@ def _went_on(old: Receiver, m: Measurement) -> Receiver:
         else:
             ve, vn, r_v, slack_s = e / dt_s, n / dt_s, (old.r + r) / dt_s**2, dt_s / 2.0
     hold = hung.held(old.hold, m, math.hypot(e, n) / dt_s)
+    before, after = (old.ve_mps, old.vn_mps, old.r_v), (ve, vn, r_v)
+    going = min(math.hypot(old.ve_mps, old.vn_mps), math.hypot(ve, vn)) >= UNDER_WAY_MPS
+    turns = bends.turning(before, after, dt_s + old.slack_s - slack_s) if going else 0.0
     return msgspec.structs.replace(
         old, asked=False, gap_s=dt_s, time_ns=m.time_ns, lat_deg=m.lat_deg, lon_deg=m.lon_deg, r=r, ve_mps=ve, vn_mps=vn,
-        r_v=r_v, slack_s=slack_s, hold=hold,
+        r_v=r_v, slack_s=slack_s, hold=hold, turns=turns,
     )  # fmt: skip
 
 
@@ -260,7 +267,8 @@ def foretold(lead: Receiver, one: Receiver) -> tuple[float, float, float]:
     """
     h = (one.time_ns - lead.time_ns) / NS
     slack_m = ACCELERATION_MPS2 * h * (h / 2.0 + lead.slack_s) if lead.goes or one.goes else 0.0
-    return lead.ve_mps * h, lead.vn_mps * h, lead.r + h * h * lead.r_v + slack_m * slack_m
+    e, n, off_m = bends.ahead(lead.ve_mps, lead.vn_mps, h, lead.slack_s, lead.turns)
+    return e, n, lead.r + h * h * lead.r_v + slack_m * slack_m + off_m * off_m
 
 
 def turned(one: Receiver, ve_mps: float, vn_mps: float) -> tuple[float, float, float]:
@@ -294,9 +302,10 @@ def _apart_since(old: Receiver, lead: Receiver, one: Receiver, ve_mps: float, vn
     e1, n1 = _offset(old.lat_deg, old.lon_deg, lead.lat_deg, lead.lon_deg)
     e, n = _offset(old.lat_deg, old.lon_deg, one.lat_deg, one.lon_deg)
     slack_m = ACCELERATION_MPS2 * s * (whole_s - s) / 2.0
-    went = (e1 / whole_s, n1 / whole_s)
-    r = max(old.r, lead.r)
-    return _asked(one, e - e1 * s / whole_s, n - n1 * s / whole_s, r + slack_m * slack_m, went, (ve_mps, vn_mps), r)
+    r, share = max(old.r, lead.r), s / whole_s
+    e0, n0, ve0, vn0, off_m = bends.between(e1, n1, share, lead.turns * whole_s)
+    var = r + slack_m * slack_m + off_m * off_m
+    return _asked(one, e - e0, n - n0, var, (ve0 / whole_s, vn0 / whole_s), (ve_mps, vn_mps), r)
 
 
 def _asked(
@@ -324,23 +333,27 @@ def _asked(
         same = same and math.hypot(e - old_e, n - old_n) <= SIGMAS * sigma_m + 2.0 * BEND * new.away_m
     if same:
         count = min(new.count + 1, MEMORY)
-        share = max(new.var / (new.var + var), 0.3)  # the better known one counts more, and an older one less
-        e, n, var = old_e + share * (e - old_e), old_n + share * (n - old_n), (1.0 - share) ** 2 * new.var + share * share * var
-        away_m = new.away_m + (away_m - new.away_m) * (1.0 / count if new.has_arm else share)
+        # the better known one counts more, and an older one less
+        share = away_share = max(new.var / (new.var + var), 0.3)
+        if new.has_arm:
+            away_share = max(new.away_var / (new.away_var + var), 1.0 / MEMORY)
+        away_m, away_var = new.away_m + away_share * (away_m - new.away_m), _mean_var(new.away_var, var, away_share)
+        e, n, var = old_e + share * (e - old_e), old_n + share * (n - old_n), _mean_var(new.var, var, share)
         apart_m, sure_m = math.hypot(e, n), 2.0 * math.sqrt(var + max(0.0, lead_r + new.r - ROUGH_R))
         breaks = 0 if new.has_arm else max(0, new.breaks - 1)
         least_m = TOGETHER_M + sure_m
         if count >= DECIDED and sure_m <= NARROW_M:  # steadily just there, and never seen to be nearer
             least_m = TOGETHER_M - sure_m
         return msgspec.structs.replace(
-            new, e=e, n=n, var=var, course=course, away_m=away_m, count=count, breaks=breaks,
+            new, e=e, n=n, var=var, course=course, away_m=away_m, away_var=away_var, count=count, breaks=breaks,
             met=new.met or (not new.has_arm and apart_m < TOGETHER_M - sure_m),
             has_arm=not new.met and (new.has_arm or (count >= STEADY and breaks == 0 and apart_m > least_m)),
         )  # fmt: skip
     breaks = min(new.breaks + (new.count > 0), BREAKS)
-    if not new.has_arm:
+    learns = new.count < DECIDED or breaks == BREAKS or near  # what was steady is not another at the first that differs
+    if not new.has_arm and learns:
         return msgspec.structs.replace(
-            new, e=e, n=n, var=var, course=course, away_m=away_m, count=1, breaks=breaks, met=new.met or near
+            new, e=e, n=n, var=var, course=course, away_m=away_m, away_var=var, count=1, breaks=breaks, met=new.met or near
         )  # fmt: skip
     if near and breaks >= BROKEN:  # they have come together
         return msgspec.structs.replace(new, breaks=breaks, met=True, has_arm=False, settled=False)
@@ -362,10 +375,15 @@ def _behind(new: Receiver, e: float, n: float, sigma_m: float, went: tuple[float
         share = max(new.lag_var / (new.lag_var + var), 1.0 / MEMORY) if new.lags else 1.0
         return msgspec.structs.replace(
             new, lags=min(new.lags + 1, MEMORY), lag_s=new.lag_s + share * (lag_s - new.lag_s),
-            lag_var=(1.0 - share) ** 2 * new.lag_var + share * share * var, breaks=max(0, new.breaks - 1),
+            lag_var=_mean_var(new.lag_var, var, share), breaks=max(0, new.breaks - 1),
         )  # fmt: skip
     new = msgspec.structs.replace(new, breaks=min(new.breaks + 1, BREAKS))
     return new if new.lags >= STEADY else msgspec.structs.replace(new, lags=1, lag_s=lag_s, lag_var=var)
+
+
+def _mean_var(old: float, new: float, share: float) -> float:
+    """The variance of a mean of two, to which the new one is so much."""
+    return (1.0 - share) ** 2 * old + share * share * new
 
 
 def gone(receivers: Receivers, device: str, other: str) -> bool:
