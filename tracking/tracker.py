@@ -456,23 +456,30 @@ class Tracker:
 
     def sped(self, live: LiveTrack, m: Measurement, velocity: tuple[float, ...], v_m2s2: float, book: Book) -> None:
         """A fix was used: what goes faster than its class and than the road for several in a row, beyond doubt, is told of, and
-        followed: a parcel that flies.  Not of what everybody hears (an AIS message says itself what it is).
+        followed: a parcel that flies, once until it goes no faster.  Not of what everybody hears (an AIS message says itself
+        what it is).
 
         Args:
             velocity: of the track with it, east and north, m/s; v_m2s2: the larger variance of the two.
         """
-        s, speed_mps = live.state, math.hypot(*velocity)
+        s, speed_mps, count = live.state, math.hypot(*velocity), self.presets.reinit_count
         top_mps = FAST * max(self.model(live).preset.max_speed_mps, ROAD_MPS)
-        if m.origin != "fix" or s.broadcast or speed_mps - 3.0 * math.sqrt(v_m2s2) <= top_mps:
+        doubt_mps = 3.0 * math.sqrt(v_m2s2)  # what was told of goes on until it is slower beyond doubt
+        if m.origin != "fix" or s.broadcast or speed_mps + (doubt_mps if s.fast >= count else -doubt_mps) <= top_mps:
             s.fast = 0
             return
         s.fast += 1
-        if s.fast >= self.presets.reinit_count:
+        if s.fast > count:  # one flight is one event, however seldom it reports
+            s.told["jumped"] = book.now_ns
+        elif s.fast == count:
             what = f"a {s.klass}" if s.klass else "what drives"
             self.jumped(live, m, f"goes at {speed_mps:.0f} m/s, faster than {what} can: does it fly?", book)
 
     def jumped(self, live: LiveTrack, m: Measurement, text: str, book: Book) -> Event | None:
-        """Its positions went where it cannot have gone, and so did the track."""
+        """Its positions went where it cannot have gone, and so did the track; as long as it goes faster than it can from there
+        on, that is said.
+        """
+        live.state.fast = max(live.state.fast, self.presets.reinit_count)
         return self._warned(live, "jumped", m, book, text)
 
     def unleapt(self, live: LiveTrack, number: int, book: Book) -> None:

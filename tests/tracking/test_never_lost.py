@@ -143,6 +143,21 @@ def test_what_flies_is_told_of_once_and_followed(klass, every, speed):
     assert 72.0 < times[0][1] and times[0][0] < 540 + 60 + 6 * every
 
 
+@pytest.mark.parametrize("klass,every,speed", [("parcel", 300, False), ("", 300, True), ("van", 600, True)])
+def test_a_flight_that_reports_seldom_is_told_of_once_and_the_next_one_again(klass, every, speed):
+    """An auditor's: a report each 5 or 10 min, and `jumped` began anew at each of them (34 in three hours)."""
+    rng, said = random.Random(5), Said(klass, every)
+    hour, m_a_degree = 3600, 111_320.0 * math.cos(math.radians(51.95))
+    legs = (hour, 0.0, 90.0), (3 * hour, 230.0, 90.0), (2 * hour, 0.0, 90.0), (3 * hour, 230.0, 270.0), (hour, 0.0, 270.0)
+    for t, (e, _, ve, vn) in enumerate(driven(*legs)):  # along a parallel
+        if t % every == 0:
+            at = 51.95 + rng.gauss(0, 4e-5), 4.05 + e / m_a_degree + rng.gauss(0, 7e-5)
+            said.fix(t, *at, 5.0, (ve, vn) if speed else None)
+        if t == 6 * hour - 1:
+            assert said.events.count("jumped") == 1
+    assert said.events.count("jumped") == 2
+
+
 def test_an_aeroplane_is_as_fast_as_its_class():
     rng, said = random.Random(4), Said("aircraft", 10)
     for t, (e, n, ve, vn) in enumerate(take_off(1800, 250.0, 2.0)):
