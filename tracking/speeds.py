@@ -30,8 +30,9 @@ FASTER_MPS2, SLOWER_MPS2, ROUND_MPS2 = 1.2, 1.8, 4.0
 #: What got so much of its stated way on did not go round, of reports 30 s apart or less; of longer ones more, for each s, to so
 #: much; and so far at most it lags behind its stated way, where it did not, and where it did, as a share.
 ON, ON_S, ON_MOST, WOUND, STRAYED = 0.4, 0.012, 0.75, 0.5, 1.3
-#: No leg is known better than to so much of it, nor worse; where no more is allowed, one that is right says so.
-LEAST, MOST, SURE = 0.2, 0.4, 0.3
+#: No leg is known better than to so much of it, nor worse; where no more is allowed, one that is right says so, and where it is
+#: off by no more than AGREES in any case.
+LEAST, MOST, SURE, AGREES = 0.2, 0.4, 0.3, 0.1
 #: A leg counts for so much at most, and against it, or where it was slow; from where on they are not used, and it is told.
 CAP, AGAINST, SLOW, UNSURE, ALARM = 2.0, 6.0, 0.5, 3.5, 13.0
 
@@ -138,7 +139,8 @@ def _leg(speeds: Speeds, begun: Measurement, m: Measurement) -> Leg | None:
     leg = Leg(says_e, says_n, e, n, dt_s)
     if speeds.told:
         wrong = max(short, long, starboard, port)
-        if wrong > 0.0 or max(further, less) <= SURE * most:  # else it says nothing, right or wrong
+        agrees = max(further, less) <= SURE * most or max(abs(on), abs(aside)) <= AGREES * most
+        if wrong > 0.0 or agrees:  # else it says nothing, right or wrong
             speeds.short = speeds.sure = min(ALARM, max(0.0, speeds.sure + max(-CAP, min(CAP, wrong))))
             speeds.long = speeds.starboard = speeds.port = 0.0
         return leg

@@ -166,6 +166,20 @@ def test_it_is_trusted_again_when_it_agrees_for_as_long(case):
     assert len(said.happened("false_speed")) == 1
 
 
+@pytest.mark.parametrize("every", [20, 30, 60])
+def test_it_is_trusted_again_also_where_its_reports_are_far_apart(case, every):
+    """From 20 s on it may have sped up and slowed down by so much that no leg was ever right again."""
+    said, goes = case(), road(random.Random(5), 120 * every)
+    rows_that_hold(said, goes, range(0, 30 * every, every), every, times(-1), 1)
+    [event] = said.happened("false_speed")
+    assert event.end_ns is None
+    rows_that_hold(said, goes, range(30 * every, 33 * every, every), every, times(1), 1)
+    assert said.happened("false_speed")[0].end_ns is None
+    rows_that_hold(said, goes, range(33 * every, 60 * every, every), every, times(1), 1)
+    [event] = said.happened("false_speed")
+    assert event.end_ns is not None
+
+
 def exact(ve: float, vn: float) -> tuple[float, float]:
     return ve, vn
 
