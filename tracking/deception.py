@@ -57,9 +57,9 @@ COARSE = (1e4, 6e3)
 JAMS = frozenset({"jamming", "spoofing"})
 #: So many fixes in a row that nothing can have carried it to.
 IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
-#: So many of late: each such fix counts two, each other one takes one off, and there are no more than this; told with so many,
-#: and over with fewer than WILD_OVER.  One of two is told of by the fourth, one of three is not.
-WILD, WILD_OVER = 5, 4
+#: So many of late: each such fix counts two, each other one takes one off, and there are no more than WILD_MOST; told with
+#: WILD, over with fewer than WILD_OVER.  One of two is told of by the fourth, one of three is not.
+WILD, WILD_MOST, WILD_OVER = 5, 8, 4
 #: So many legs in a row at whose ends, and between, it says that it stands (under STANDS_MPS): each GOES_M and 4 sigmas long,
 #: within GOES_S, further from the beginning of the leg before than that, and faster than GOES_MPS (what stands at every light
 #: does not at seven in a row), or than CREEPS_MPS where it was asked in between as well.
@@ -299,8 +299,9 @@ class Deception(msgspec.Struct):
             self._stands(live, source, last, m, said_mps, book)
         if source.jammed_ns:
             _well(source, m, used, book)
-        if not used and agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
-            return leap  # it alone is false, or each says something else: no place to measure a distance from
+        alone = agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M)
+        if not used and (alone or source.beyond):
+            return leap  # it alone is false, or nothing carried it there: no place to measure a distance from
         self._heard(live, source, m, not (source.beyond or held or "frozen" in source.events), book)
         if held:  # no other place than its last one, and nobody's distance is measured from there
             return leap
@@ -699,7 +700,7 @@ def _impossible(
             since_ns = min(since_ns, stuck[1])
         dt_s, away_m = (m.time_ns - since_ns) / NS, _away_m((good.lat_deg, good.lon_deg), m)
     if stated > ANY_MEANS_MPS or away_m > ANY_MEANS_MPS * dt_s + IMPOSSIBLE_SLACK_M + 3.0 * math.sqrt(m.r_ee):
-        source.beyond, source.wild = source.beyond + 1, min(WILD, source.wild + 2)
+        source.beyond, source.wild = source.beyond + 1, min(WILD_MOST, source.wild + 2)
         if (source.beyond >= IMPOSSIBLE_COUNT or source.wild >= WILD) and "impossible_speed" not in source.events:
             how = f"says {stated:.0f} m/s" if stated > ANY_MEANS_MPS else f"is {away_m / 1000:.0f} km off after {dt_s:.0f} s"
             text = f"{m.device} {how}: nothing that carries it is so fast"

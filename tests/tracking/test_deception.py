@@ -254,7 +254,24 @@ def test_each_second_fix_is_where_nothing_could_have_carried_it(case, every_s, b
             said.say(t + 3, fix("b", t + 3, 15.0 * (t + 3)))
     [event] = said.happened("impossible_speed")
     assert event.device == "a" and T0 + 12 * every_s * NS <= event.start_ns <= T0 + 17 * every_s * NS
-    assert event.end_ns is not None and event.end_ns <= T0 + 32 * every_s * NS
+    assert event.end_ns is not None and event.end_ns <= T0 + 34 * every_s * NS
+
+
+@pytest.mark.parametrize("every_s", [20, 60])
+@pytest.mark.parametrize("beside", [False, True])
+def test_two_of_four_fixes_are_the_factory_s(case, every_s, beside):
+    """Told of once more at most, not at each of the 20 (an auditor), and who is beside it and honest does not drift."""
+    said = case("a", "b") if beside else case("a")
+    for k in range(100):
+        t, place = k * every_s, {"lat_deg": 22.5431, "lon_deg": 114.0579} if 10 <= k < 90 and k % 4 < 2 else {}
+        said.say(t, msgspec.structs.replace(fix("a", t, 15.0 * t), **place))
+        if beside:
+            said.say(t + 3, fix("b", t + 3, 15.0 * (t + 3)))
+    events = said.happened("impossible_speed")
+    assert 1 <= len(events) <= 2 and {one.device for one in events} == {"a"}
+    assert events[-1].end_ns is not None and events[-1].end_ns <= T0 + 96 * every_s * NS
+    assert said.happened("drift") == []
+    assert [one.device for one in said.happened("distrusted") if one.device != "a"] == []
 
 
 @pytest.mark.parametrize("every_s", [10, 60])
