@@ -12,12 +12,14 @@ from __future__ import annotations
 import msgspec
 
 from birddog.directory import OPEN
+from birddog.geo import distance_m
 from birddog.model import Decision
 from birddog.units import iso_from_ns
 from tracking import regrouped, vouched
 from tracking.book import Book, TakenFix
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided
+from tracking.step import Model, placed
 from tracking.track_state import LiveTrack
 from tracking.tracker import Tracker, read_apart
 
@@ -61,7 +63,7 @@ def decide(tracker: Tracker, decision: Decision, number: int, book: Book) -> lis
             tracker.withdraw(live, m, book)
             book.fixes.append(TakenFix(tracker.operation, live.state.track_id, m.time_ns))
     else:
-        done, m, text = _here(tracker, live, number)
+        done, m, text = _here(tracker, live, number, book)
         if not done and read_apart(live.state) is not None:
             done, text, made = _goods(tracker, live, decision, number, book)
     _again(tracker, live, m, done, book)
@@ -173,7 +175,7 @@ def _goods(
     return _split(tracker, live, msgspec.structs.replace(decision, device=receivers[0]), number, book)
 
 
-def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
+def _here(tracker: Tracker, live: LiveTrack, number: int, book: Book) -> _Answer:
     core = live.core(tracker.model(live))
     rival = None if core is None else core.rival
     found = None
@@ -181,10 +183,38 @@ def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
         places = (m for m in reversed(live.state.ring) if m.time_ns == rival.time_ns and m.origin == "fix")
         found = next((m for m in places if (m.lat_deg, m.lon_deg) == (rival.lat_deg, rival.lon_deg)), None)
     if found is None:
-        return _seen(tracker, live, number)
+        answer, shown = _seen(tracker, live, number), _shown(tracker, live, book)
+        return answer if answer[0] or shown is None else _there(tracker, live, shown, number)
     live.replace(found, msgspec.structs.replace(found, here=True))
     _kept(live, Decided(number, "take_over", found))
     return True, found, f"it is where {found.device} said at {iso_from_ns(found.time_ns)}"
+
+
+def _there(tracker: Tracker, live: LiveTrack, shown: Measurement, number: int) -> _Answer:
+    """It is where a fix says whose place is shown, if what was said since does not take it elsewhere again."""
+    model, here = tracker.model(live), msgspec.structs.replace(shown, here=True)
+    was_m = _from_m(live, shown, model)
+    live.replace(shown, here)
+    if _from_m(live, shown, model) > 0.25 * was_m:
+        live.replace(here, shown)
+        since = f"what was said since {iso_from_ns(shown.time_ns)} takes it elsewhere"
+        return False, None, f"{since}: split off the receiver that is not with it"
+    _kept(live, Decided(number, "take_over", shown))
+    return True, shown, f"it is where {shown.device} said at {iso_from_ns(shown.time_ns)}"
+
+
+def _from_m(live: LiveTrack, m: Measurement, model: Model) -> float:
+    core = live.core(model)
+    assert core is not None, "a track with a fix is somewhere"
+    lat, lon, _ = placed(core, core.x)
+    return distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+
+
+def _shown(tracker: Tracker, live: LiveTrack, book: Book) -> Measurement | None:
+    """The fix whose place the track's row has as its second one, where those that were refused agree on no rival of now."""
+    row = tracker.row(live, book.now_ns, tracker.model(live), {})
+    place = row.rival_lat_deg, row.rival_lon_deg
+    return next((m for m in reversed(live.state.ring) if m.origin == "fix" and (m.lat_deg, m.lon_deg) == place), None)
 
 
 def _seen(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
