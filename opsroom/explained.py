@@ -104,7 +104,7 @@ class Apart:
         return self._asked("locate", track_id, at_ns)
 
     def _asked(self, what: str, track_id: str, at_ns: int) -> dict[str, Any] | None:
-        command = [sys.executable, "-m", "opsroom.explained", what, self.url, str(at_ns), track_id]
+        command = [sys.executable, "-P", "-m", "opsroom.explained", what, self.url, str(at_ns), track_id]
         with self._one:
             try:
                 done = subprocess.run(command, capture_output=True, timeout=LONGEST_S, stdin=subprocess.DEVNULL, check=False)

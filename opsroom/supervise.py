@@ -38,7 +38,7 @@ class Child:
 
     def __init__(self, name: str, words: Sequence[str], *, when: Callable[[], bool] = lambda: True):
         self.name, self.when = name, when
-        self.command = [sys.executable, "-m", "opsroom.supervise", *words]
+        self.command = [sys.executable, "-P", "-m", "opsroom.supervise", *words]
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self.pause_s = PAUSE_S

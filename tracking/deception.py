@@ -178,13 +178,15 @@ class Source(msgspec.Struct, gc=False):
 class Pair(msgspec.Struct):
     """How far two receivers are from each other, of so many fixes, and the CUSUM of how much it is another distance.
 
+    ``one``: the CUSUM of how much likelier it is that they are at one place than so far apart.
     ``offset``: of reports that are minutes apart, how far the second by name is from the first.
     """
 
-    apart_m: float
-    count: int = 1
+    apart_m: float = 0.0
+    count: int = 0
     speed_mps: float = 0.0
     sum: float = 0.0
+    one: float = 0.0
     since_ns: int = 0
     event: Event | None = None
     over: Event | None = None
@@ -748,7 +750,7 @@ def _drift(
     if "parted" in live.state.open_events:  # it says the same, and more; what they are apart after it is asked anew
         _ends_drifts(sources, m.time_ns, book)
         for told in sources.pairs.values():
-            told.sum, told.offset = 0.0, Offset()
+            told.count, told.sum, told.one, told.offset = 0, 0.0, 0.0, Offset()
         return
     for name, other in sources.of.items():
         # of a first fix nobody knows whether it is the factory's
@@ -759,9 +761,7 @@ def _drift(
         key = "\n".join(sorted((name, m.device)))
         pair = sources.pairs.get(key)
         if pair is None:
-            pair = sources.pairs[key] = Pair(found.away_m, speed_mps=found.speed_mps)
-            if found.long_s <= OFTEN_S:
-                continue
+            pair = sources.pairs[key] = Pair()
         if found.long_s > OFTEN_S:
             _steadily_off(live, sources, m, key, pair, found, name > m.device, book)
             continue
@@ -772,6 +772,11 @@ def _drift(
             pair.count += 1
             pair.apart_m += (found.away_m - pair.apart_m) / pair.count
             pair.speed_mps += (found.speed_mps - pair.speed_mps) / pair.count
+            continue
+        if _at_one_place(pair, found):
+            if pair.event is not None:
+                _ends_drifts(sources, m.time_ns, book, pair.event.event_id)
+            pair.apart_m, pair.speed_mps, pair.count, pair.sum, pair.one = found.away_m, found.speed_mps, 1, 0.0, 0.0
             continue
         # of clocks that are off it is a way, which ends where it stands
         r = found.r + (OFF_S * (found.speed_mps - pair.speed_mps)) ** 2
@@ -790,6 +795,17 @@ def _drift(
             evidence = (f"{pair.apart_m:.0f} m apart, {found.away_m:.0f} m after {_seconds(pair.since_ns, m)} s "
                         f"(CUSUM {pair.sum:.0f}, NIS {nis:.0f})")  # fmt: skip
             _tell_drift(live, sources, m, key, pair, evidence, book)
+
+
+def _at_one_place(pair: Pair, found: Apart) -> bool:
+    """Whether two receivers are at one place, and no longer as far apart as they were: a tracker was put on its shipment later
+    than it was attached, or what one of them said was never so.
+
+    Nothing drifts there any more, however far apart they were before (else their drift went on for ever).
+    """
+    away_m = found.away_m - pair.apart_m
+    pair.one = max(0.0, pair.one + min(away_m * away_m / found.r, STEP_MOST) - min(found.away_m**2 / found.r, STEP_MOST))
+    return pair.one > ALARM
 
 
 def _steadily_off(

@@ -14,10 +14,11 @@ import time
 import pytest
 
 from birddog.directory import Directory
+from birddog.errors import BirddogError
 from birddog.journal import Home
 from ingest import transport
 from ingest.intake import Intake
-from opsroom import roles, status, supervise
+from opsroom import explained, roles, status, supervise
 from opsroom.console.health import Health, prometheus
 from opsroom.roles import ingest, picture
 from opsroom.status import Board
@@ -139,6 +140,17 @@ def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch, capsys):
     assert supervise.Supervisor([child]).run(for_s=3.0) == 0
     assert "picture ended (Resource temporarily unavailable)" in capsys.readouterr().err
     assert child.process is not None or child.again_at > 0
+
+
+def test_no_process_of_ours_runs_a_file_of_the_folder_that_it_is_started_in(tmp_path, monkeypatch):
+    """`python -m` looks there first: an http.py beside a case's files was executed, by picture and console."""
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'owned')!r}, 'w').close()\nraise SystemExit(9)\n")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(supervise.Child("picture", ["--version"]).command, check=False, capture_output=True, timeout=60)
+    assert not (tmp_path / "owned").exists()
+    with pytest.raises(BirddogError):
+        explained.Apart(f"sqlite:///{tmp_path}/none.db")("T1", 0)
+    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.slow
