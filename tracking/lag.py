@@ -63,6 +63,7 @@ class Lag(msgspec.Struct, frozen=True):
         known_ns: how far it fell back, and its way.
         store: its times did not go back: it may be a store that drains; first_ns: by how much the first of the run was behind.
         held: the messages of the run: the time that each stated, and where.
+        long: its messages took long from the first on, and none of them did not: nothing says that it ever was right.
     """
 
     time_ns: int
@@ -78,6 +79,7 @@ class Lag(msgspec.Struct, frozen=True):
     held: Held = ()
     store: bool = False
     first_ns: int = 0
+    long: bool = False
 
     @property
     def steady(self) -> bool:
@@ -116,16 +118,16 @@ class Lag(msgspec.Struct, frozen=True):
 RIGHT = Lag(0, 0, right=True)
 
 
-def right_at(behind_ns: int, spoilt: int = 0) -> Lag:
-    """A clock that is right, whose message took so long."""
-    if behind_ns < SMALL_NS and not spoilt:
-        return RIGHT
-    return Lag(0, 0, right=True, way_ns=behind_ns if behind_ns >= SMALL_NS else 0, spoilt=spoilt)
+def right_at(behind_ns: int, spoilt: int = 0, *, long: bool = False) -> Lag:
+    """A clock that is right, whose message took so long; ``long``: as all before it did."""
+    if behind_ns < SMALL_NS:
+        return Lag(0, 0, right=True, spoilt=spoilt) if spoilt else RIGHT
+    return Lag(0, 0, right=True, way_ns=behind_ns, spoilt=spoilt, long=long)
 
 
 def spoilt(lag: Lag, behind_ns: int) -> Lag:
     """It only seemed to have fallen back a little."""
-    return right_at(behind_ns, lag.spoilt + 1)
+    return right_at(behind_ns, lag.spoilt + 1, long=lag.long)
 
 
 def heard(
@@ -139,8 +141,8 @@ def heard(
     """
     behind = now_ns - time_ns
     if old is None:
-        return right_at(behind) if behind < BEHIND_NS else Lag(
-            time_ns, now_ns, run=1, least_ns=behind, begun_ns=now_ns, store=True, first_ns=behind
+        return right_at(behind, long=True) if behind < BEHIND_NS else Lag(
+            time_ns, now_ns, run=1, least_ns=behind, begun_ns=now_ns, store=True, first_ns=behind, long=True
         )  # fmt: skip
     fell = msgspec.structs.replace(
         old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind, begun_ns=now_ns, first_ns=behind
@@ -149,14 +151,15 @@ def heard(
         # the first that is behind: it fell back, or it is the first of what was kept
         if behind >= BEHIND_NS or (back and behind - old.way_ns >= least_ns and old.spoilt < SPOILT_MOST):
             # what became late little by little until it is so late is a clock that goes slow, and had the way that it had
-            store = not back and behind - old.way_ns >= STORE_NS
+            store = not back and (old.long or behind - old.way_ns >= STORE_NS)
             return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns, store=store)
         if old.way_ns and -SMALL_NS < behind - old.way_ns < 0 and behind < SMALL_NS:  # not all of them take so long
             return old
-        return right_at(behind, old.spoilt)
+        return right_at(behind, old.spoilt, long=old.long)
     known = old.known_ns and abs(behind - old.least_ns) <= SAME_NS  # one of 300 s is no other clock at 299
-    if behind < (old.way_ns + old.small_ns if old.is_small or known else BEHIND_NS):
-        return right_at(behind, old.spoilt + (old.is_small and not old.known_ns))
+    least_ns = BEHIND_NS - SMALL_NS if old.long else BEHIND_NS  # a way that is about so long is no other clock now and then
+    if behind < (old.way_ns + old.small_ns if old.is_small or known else least_ns):
+        return right_at(behind, old.spoilt + (old.is_small and not old.known_ns), long=old.long)
     on, passed = time_ns - old.time_ns, now_ns - old.heard_ns
     if on == 0:
         return old
@@ -168,5 +171,5 @@ def heard(
         lag = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=min(old.run + 1, 1_000_000), least_ns=least)
         return msgspec.structs.replace(lag, known_ns=least) if lag.steady and lag.right and not lag.store else lag
     if old.is_small and not old.known_ns:
-        return right_at(behind, old.spoilt + 1) if behind < BEHIND_NS else fell
+        return right_at(behind, old.spoilt + 1, long=old.long) if behind < BEHIND_NS else fell
     return fell

@@ -283,6 +283,20 @@ def test_what_a_wrong_clock_dates_and_was_kept_stands_nowhere(journal):
     assert "3600 s ahead, steadily" in j.happened("clock")[0].text and j.rows()["T2"].hits >= 65
 
 
+@pytest.mark.parametrize("every_s", [10, 60])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_way_of_five_minutes_is_no_clock_that_fell_back(every_s, seed, journal):
+    """Of a lone receiver all of whose messages take 299 to 301 s: it was drawn where it had been, as if it were there now."""
+    j, rng = journal(restart=True), random.Random(seed)
+    for k in range(60):
+        t = 10 + k * every_s
+        j.say(t + 300 + (rng.uniform(-1, 1) if k else -0.5), fix("van", t, 10.0 * t))
+    [told] = j.happened("clock")
+    assert "drawn as old" in told.text and told.end_ns is None
+    [row] = j.rows().values()
+    assert row.updated_ns == T0 + (10 + 59 * every_s) * NS
+
+
 def test_a_message_without_a_time_of_its_own_says_nothing_of_the_clock(journal):
     j = journal(restart=True)
     j.say(1, fix("tr", 1))
