@@ -232,11 +232,8 @@ class Picture:
         Args:
             rests: with all tracks as they are believed by now.
         """
-        self.store.write_held()
-        if rests and self.rested != self.cursor and self.cursor >= self._published:
-            self.store.begin()
-            self.rest()
-            self.store.commit(self.cursor)
+        rests = rests and self.rested != self.cursor and self.cursor >= self._published
+        self.store.write_held(self.rest if rests else None)
 
     def close(self) -> None:
         """Let go of the derived store (the journal's reader is the caller's)."""

@@ -16,7 +16,8 @@ CREATE TABLE track (
 ) STRICT;
 CREATE INDEX track_revision ON track (revision);
 CREATE INDEX track_state ON track (state, operation, revision, coasts_ns, lost_ns, gone_ns);
--- The track's body as it is believed at meta's `rested` (opsroom.picture.Picture.rest), where nothing has changed its row since.
+-- The track's body as it is believed at meta's `rested` (opsroom.picture.Picture.rest), where that is another than its row's and
+-- nothing has changed that since.
 CREATE TABLE now (
     id       TEXT PRIMARY KEY,
     revision INTEGER NOT NULL,

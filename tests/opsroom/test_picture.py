@@ -703,3 +703,26 @@ def test_what_fixes_mean_together_is_in_the_picture_and_the_same_however_it_was_
     assert kinds.count("stop") == 2 and kinds.count("encounter") == 1 and kinds.count("gap") == 1
     assert all(differ == 0 for _, differ in rebuild(reader, tmp_path / "a", folder(tmp_path, "r")).values())
     reader.close()
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_row_that_says_what_is_believed_is_not_written_a_second_time(tmp_path, resumes):
+    """As of what was heard at the journal's own time, which in one made of a file are many; the others' are written anew."""
+    start = pack(Start(version="x", presets={}, exercise=True))
+    some = [Draft(kind="start", received_ns=T0, source="x", ident=b"start", body=start)]
+    for i, (device, t) in enumerate([("a", 9), ("b", 9), ("early", 13), ("early", 18), ("a", 20), ("b", 20)]):
+        lon = {"early": 0.0, "a": 1.0, "b": 2.0}[device] + 1e-5 * t
+        fix = Fix(device=device, time_ns=T0 + t * NS, lat_deg=50.0, lon_deg=lon, sigma_m=5.0)
+        body = FrameBody(format="owntracks", version=1, payload=b"", observations=(fix,))
+        some.append(Draft(kind="frame", received_ns=T0 + t * NS, source="mqtt", ident=b"%d" % i, body=pack(body)))
+    other = other_journal(tmp_path, some)
+    picture = Picture(other, tmp_path / "p", resumes=resumes)
+    while picture.step():
+        pass
+    picture.finish()
+    want = {row.tag_id: row for row in quantised_all(picture.fold.believed(picture.fold.now_ns, whole=True))}
+    picture.close()
+    with sqlite3.connect(tmp_path / "p") as db:
+        again = [name for (name,) in db.execute("SELECT id FROM now")]
+    assert again == [want["early"].track_id]
+    assert {track.tag_id: track for _, track in PictureReader(tmp_path / "p").tracks()} == want

@@ -10,7 +10,8 @@ import pytest
 
 from birddog.model import Zone
 from birddog.units import NS
-from tracking.events import batch
+from tracking.events import batch, sphere
+from tracking.events import engine as module
 from tracking.events.engine import Events
 from tracking.events.model import ALL_KINDS, QUICK
 from tracking.events.places import Places
@@ -365,3 +366,31 @@ def test_what_is_kept_does_not_grow_with_time():
         return len(run(sorted(rows, key=lambda r: r[1]))[0].packed())
 
     assert size(4) < 1.1 * size(2)
+
+
+def test_how_far_apart_two_fixes_are_is_asked_of_nearly_none(monkeypatch):
+    """That takes NumPy longer than all else of a fix; of one that comes again within its part of time nothing is asked."""
+    asked: list[tuple[float, float]] = []
+    real = module.point
+    monkeypatch.setattr(module, "point", lambda lat, lon: asked.append((lat, lon)) or real(lat, lon))
+    events = Events(QUICK, ALL_KINDS)
+    for k in range(20):
+        events.fix("v", T0 + k * 10**8, 50.0, 1.0 + 1e-6 * k)
+    assert asked == [(50.0, 1.0)]
+    events.fix("v", T0 + 3 * NS, 60.0, 1.0)  # nothing goes there
+    assert (60.0, 1.0) in asked
+
+
+def test_a_place_by_itself_has_the_digits_of_many_and_is_no_further_than_that():
+    rng = np.random.default_rng(4)
+    lat, lon = rng.uniform(-90.0, 90.0, 2000), rng.uniform(-180.0, 180.0, 2000)
+    lat[:40], lon[:40] = np.resize([90.0, -90.0, 0.0, 45.0], 40), np.resize([180.0, -180.0, 0.0], 40)
+    many = np.column_stack(sphere.points(lat, lon))
+    one = [sphere.point(*at) for at in zip(lat.tolist(), lon.tolist(), strict=True)]
+    assert many.tolist() == [list(at) for at in one]
+    for step_deg in (1e-7, 1e-4, 0.1, 30.0):
+        to_lat, to_lon = np.clip(lat + step_deg * rng.normal(size=2000), -90.0, 90.0), lon + step_deg * rng.normal(size=2000)
+        to = np.column_stack(sphere.points(to_lat, to_lon))
+        away_m = np.linalg.norm(to - many, axis=1)
+        most = [sphere.most_m(*at) for at in zip(*(x.tolist() for x in (lat, lon, to_lat, to_lon)), strict=True)]
+        assert (away_m <= np.array(most) + 1e-7).all()

@@ -38,7 +38,7 @@ from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rule
 from tracking.events.pairs import Company, Meeting, apart, follows, meets
 from tracking.events.places import AtPlaces, Places
 from tracking.events.runs import PairRun, Point
-from tracking.events.sphere import point
+from tracking.events.sphere import most_m, point
 from tracking.events.stops import Begun, Stops
 from tracking.events.things import Parting, Seen, jumps, named
 from tracking.events.tracks import Cleaner
@@ -326,8 +326,15 @@ class Events:
             at = bisect.bisect_left(recent, (seen[0],))
             before = recent[at - 1] if at else vessel.kept[0].newest
             beside += [one for one in (before, recent[at] if at < len(recent) else None) if one is not None]
-        here = point(seen[1], seen[2])
-        return any(jumps(math.dist(here, one[1:4]), abs(seen[0] - one[0]), self.rules.reach_mps) for one in beside)
+        here, reach_mps = None, self.rules.reach_mps
+        for one in beside:
+            ns = abs(seen[0] - one[0])
+            # of nearly none it has to be asked how far it is
+            if jumps(most_m(one[4], one[5], seen[1], seen[2]), ns, reach_mps):
+                here = point(seen[1], seen[2]) if here is None else here
+                if jumps(math.dist(here, one[1:4]), ns, reach_mps):
+                    return True
+        return False
 
     def _part(self, name: str) -> _Shared:
         """An identity is asked about from now on; what came before of it is of one thing."""
