@@ -187,18 +187,21 @@ def long_ago(alert: Alert, now_ns: int) -> bool:
 
 def worse_ns(alert: Alert) -> int | None:
     """When what was acknowledged, and goes on, has gone on for twice as long as ever; or when some of those that fell silent
-    together in a case were expected twice since others were heard again; None: never, or that was said.
+    together in a case were expected twice since others were heard again; None: never, or a person was asked or answered then.
     """
     if alert.acknowledged_ns is None or alert.cleared_ns is not None:
         return None
     heard_ns = [one.ended_ns for one in alert.members if one.ended_ns is not None] if alert.every_ns else []
     if heard_ns:
+        if alert.acknowledged_ns >= max(heard_ns):  # who did so saw who is silent yet
+            return None
         worse_ns = max(heard_ns) + max(2 * alert.every_ns, WORSE_NS)
     elif alert.longest_ns:
         worse_ns = alert.began_ns + max(2 * alert.longest_ns, WORSE_NS)
     else:
         return None
-    return None if alert.asked_ns is not None and alert.asked_ns >= worse_ns else worse_ns
+    said_ns = alert.acknowledged_ns if alert.asked_ns is None else max(alert.acknowledged_ns, alert.asked_ns)
+    return None if said_ns >= worse_ns else worse_ns
 
 
 def _counted(text: str, count: int, alert: Alert) -> str:

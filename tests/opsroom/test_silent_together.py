@@ -143,6 +143,20 @@ def test_who_stays_silent_in_a_case_when_the_others_are_heard_again_is_asked_abo
     assert alerts.wait(199_000 * NS) == []
 
 
+@pytest.mark.parametrize("late_s", [5.0, 299.0, 301.0, 4000.0])
+def test_who_acknowledges_when_it_is_said_who_is_silent_yet_is_not_asked_again(late_s):
+    """Later than 300 s after the others were heard it was open again in the same second: who clicked saw nothing happen."""
+    alerts = Alerts()
+    for nth in (1, 2, 3):
+        alerts.event(pallet(nth, 1000 + nth))
+    for nth in (1, 3):
+        alerts.event(pallet(nth, 1000 + nth, 2000))
+    at_ns = round((2000 + late_s) * NS)
+    alerts.wait(at_ns)
+    [seen] = alerts.decision(Decision(action="acknowledge", subject="AE1", by="A"), at_ns)
+    assert not seen.open and alerts.wait(at_ns + 86_400 * NS) == []
+
+
 def test_an_alert_of_many_is_bounded():
     alerts = Alerts()
     for k in range(MEMBERS_MOST + 3):
