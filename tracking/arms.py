@@ -196,7 +196,7 @@ def heard(receivers: Receivers, m: Measurement, ve_mps: float, vn_mps: float) ->
         return receivers
     else:
         new = _went_on(old, m)
-        if new.hold is not None and new.hold.count and _hangs(new, new.hold, receivers):
+        if new.hold is not None and new.hold.count and (m.hung or _hangs(new, new.hold, receivers)):
             new = msgspec.structs.replace(old, hold=msgspec.structs.replace(new.hold, hung_ns=m.time_ns))
             if old is receivers[0] and not old.hangs:  # the others went another way than a place that says nothing
                 receivers = (old, *(msgspec.structs.replace(one, breaks=0) for one in receivers[1:]))

@@ -119,7 +119,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def stood_s(self) -> float:
         """How long it had stood where it was when it was heard last."""
-        return (self.updated_ns - (self.first_ns if self.moved_ns is None else self.moved_ns)) / NS
+        return max(0, self.updated_ns - (self.first_ns if self.moved_ns is None else self.moved_ns)) / NS
 
     @property
     def lasting(self) -> float:

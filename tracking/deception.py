@@ -40,10 +40,12 @@ from tracking.speeds import ALARM as WRONG_SPEED
 from tracking.speeds import UNSURE as UNSURE_SPEED
 from tracking.speeds import Leg, Speeds, begins, heard
 from tracking.step import ANY_MEANS_MPS
+from tracking.stuck import MOVES_MPS, STANDS, SURELY
 from tracking.track_state import LiveTrack, Outcome
 
 #: A fix that is the last one to the digit, so often in a row, while its own speed or another receiver says that it moves.
-FROZEN_COUNT, FROZEN_MPS, FROZEN_AWAY_M = 4, 2.0, 100.0
+#: What hangs beyond doubt, as its first words there have it, and says since that it stands is told of after so many.
+FROZEN_COUNT, FROZEN_AWAY_M, LONG_SAME = 4, 100.0, 30
 #: What is rounded is at one place for as long as it is in one cell: it says that it moves where it goes so many steps.
 CELLS = 3.0
 #: Of a way's steps, each so far at least, m, a byte is remembered: each of the newest, of a longer time one in so many,
@@ -114,7 +116,8 @@ class Source(msgspec.Struct, gc=False):
     Args:
         last: its newest fix, None of what only called; before: the one before.
         good: its newest fix that was used; spot: the one that it last was PASSED_M away from, at moved_ns.
-        same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
+        same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved,
+            slow: at how many in a row since it did not (``stuck``).
         passed: the newest steps of its way, a byte each, as ``PASSED`` has it.
         count: its fixes so far, up to FIRST.
         leap: where it is at once, as long as it is not known whether it stays there.
@@ -132,6 +135,7 @@ class Source(msgspec.Struct, gc=False):
     same: int = 0
     same_ns: int = 0
     fast: int = 0
+    slow: int = 0
     moved_ns: int = 0
     passed: tuple[bytes, ...] = (b"",) * len(PASSED)
     count: int = 1
@@ -203,13 +207,14 @@ class Sources(msgspec.Struct, gc=False):
 class Deception(msgspec.Struct):
     """Of one operation's tracks, by id; ``paired``: one of them has had two receivers; ``belied``: which one of which is.
 
-    ``speedless``: receivers whose stated speeds are not used, with their track.
+    ``speedless``: receivers whose stated speeds are not used, with their track; ``frozen``: which one of which is.
     """
 
     tracks: dict[str, Sources] = {}
     paired: bool = False
     belied: dict[str, str] = {}
     speedless: dict[str, str] = {}
+    frozen: dict[str, str] = {}
 
     def taken(self, track_id: str, m: Measurement) -> Measurement:
         """A fix without a velocity that its places belie, or may, or of a receiver that is jammed; what that says of its place
@@ -221,18 +226,18 @@ class Deception(msgspec.Struct):
             if any(other is not source and other.goes_on(m.time_ns) for other in sources.of.values()):
                 r = max(JAMMED_M**2, m.r_ee, m.r_nn)
                 m = msgspec.structs.replace(m, r_ee=r, r_en=0.0, r_nn=r, stated=True)
-            return m if m.ve_mps is None else msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
+            return _speedless(m)
         if m.ve_mps is None or m.vn_mps is None:
             return m
         if m.device not in self.speedless:
             if source is not None and source.speeds is not None and source.speeds.sure >= UNSURE_SPEED:
-                return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
+                return _speedless(m)
             if source is None or not source.legs or math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
                 return m
             leg, last = source.legs[-1], source.last
             if source.stands < UNSURE and (last is None or leg.time_ns != last.time_ns or not _leaps(leg, m)):
                 return m
-        return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
+        return _speedless(m)
 
     def jams(self, track_id: str, device: str, time_ns: int) -> bool:
         """Whether a receiver is told of as jammed, since before a time."""
@@ -254,7 +259,7 @@ class Deception(msgspec.Struct):
 
     def fix(
         self, live: LiveTrack, m: Measurement, said_mps: float | None, outcome: Outcome, allowed: Allowed | None, book: Book, *,
-        agree: int = 0, held: bool = False, top_mps: float = math.inf,
+        agree: int = 0, held: bool = False, hung: int = 0, top_mps: float = math.inf,
     ) -> Leap | None:  # fmt: skip
         """A receiver's fix, and what became of it.
 
@@ -262,7 +267,7 @@ class Deception(msgspec.Struct):
             said_mps: how fast it says that it goes, also where it does not say where to, as its measurement has it.
             allowed: by the alert budget.
             agree: of one that was refused, how many in a row say the same (``core.Rival``).
-            held: it ``holds`` the last place, which moved nothing.
+            held: it ``holds`` the last place, which moved nothing; hung: it hangs there by its own words (``stuck``).
             top_mps: how fast its class goes.
 
         Returns:
@@ -288,7 +293,11 @@ class Deception(msgspec.Struct):
             if source.trust >= TRUSTED and not source.events.keys() - {"distrusted"}:
                 _over(source, "distrusted", time_ns, book)
         if last is not None and (source.same or (m.lat_deg == last.lat_deg and m.lon_deg == last.lon_deg)):
-            _frozen(live, sources, source, last, m, said_mps, book)
+            _frozen(live, sources, source, last, m, said_mps, hung, book)
+            if "frozen" in source.events:
+                self.frozen[s.track_id] = m.device
+            elif self.frozen.get(s.track_id) == m.device:
+                del self.frozen[s.track_id]
         if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
         known = source.count >= FIRST and (s.stuck is None or s.stuck[0] != m.device)
@@ -451,6 +460,7 @@ class Deception(msgspec.Struct):
     def forget(self, track_id: str, book: Book) -> None:
         """A track is no more."""
         self.belied.pop(track_id, None)
+        self.frozen.pop(track_id, None)
         for device in [device for device, of in self.speedless.items() if of == track_id]:
             del self.speedless[device]
         sources = self.tracks.pop(track_id, None)
@@ -475,13 +485,19 @@ class Deception(msgspec.Struct):
                 _over(source, kind, book.now_ns, book)
             if self.speedless.get(device) == track_id:
                 del self.speedless[device]
-            if self.belied.get(track_id) == device:
-                del self.belied[track_id]
+            for found in (self.belied, self.frozen):
+                if found.get(track_id) == device:
+                    del found[track_id]
         for key, pair in list(sources.pairs.items()):
             if not set(key.split("\n")) <= here:
                 if pair.event is not None:
                     _ends_drifts(sources, book.now_ns, book, pair.event.event_id)
                 del sources.pairs[key]
+
+
+def _speedless(m: Measurement) -> Measurement:
+    """A fix without its velocity; that it says that it goes is remembered (``stuck``)."""
+    return m if m.ve_mps is None else msgspec.structs.replace(m, ve_mps=None, vn_mps=None, said_mps=m.speed_mps)
 
 
 def _tell(
@@ -512,24 +528,33 @@ def _over(source: Source, kind: str, time_ns: int, book: Book) -> None:
 
 
 def _frozen(
-    live: LiveTrack, sources: Sources, source: Source, last: Measurement, m: Measurement, said_mps: float | None, book: Book
-) -> None:
+    live: LiveTrack, sources: Sources, source: Source, last: Measurement, m: Measurement, said_mps: float | None, hung: int,
+    book: Book,
+) -> None:  # fmt: skip
     """The same place to the digit again and again, while something says that it moves.
 
     Args:
         last: its newest fix before.
         said_mps: how fast it says that it goes: so it moves, wherever to.
+        hung: as its track has it.
     """
     if m.lat_deg != last.lat_deg or m.lon_deg != last.lon_deg:
-        if source.same:
-            source.same = source.fast = 0
+        told = source.events.get("frozen")
+        if told is not None:
+            away = f"{_away_m((last.lat_deg, last.lon_deg), m) / 1000:.1f} km from there after {_seconds(source.same_ns, m)} s"
+            source.events["frozen"] = book.again(told, f"{told.text}; it is {away}")
             _over(source, "frozen", m.time_ns, book)
+        source.same = source.fast = source.slow = 0
         return
     if source.same == 0:
         source.same_ns = last.time_ns
     source.same += 1
-    if said_mps is not None and said_mps > FROZEN_MPS:
-        source.fast += 1
+    if said_mps is not None and said_mps > MOVES_MPS:
+        source.fast, source.slow = source.fast + 1, 0
+    else:
+        source.slow += 1
+        if source.slow >= STANDS and hung != SURELY:
+            source.fast = 0
     if source.same < FROZEN_COUNT - 1 or "frozen" in source.events:
         return
     why = ""
@@ -538,6 +563,8 @@ def _frozen(
         step_deg = max(cell_deg(m.lat_deg, m.lon_deg), digits_deg(m.lat_deg, m.lon_deg))
         if said_mps * gone_s > CELLS * DEGREE_M * step_deg:
             why = f"says that it goes {said_mps:.0f} m/s"
+    if not why and hung == SURELY and source.same >= LONG_SAME:
+        why = "it said there that it goes"
     for name, other in sources.of.items():
         if not why and other is not source and other.last is not None and other.moved_ns > source.same_ns:
             away_m = _away_m((last.lat_deg, last.lon_deg), other.last)

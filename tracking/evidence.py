@@ -52,7 +52,11 @@ def of_fix(fix: Fix, time_ns: int, model: Model, device: str = "") -> Measuremen
             sigma_m = min(sigma_m, SIGMA_CEILING_M)
         sigma_m = max(sigma_m, SIGMA_FLOOR_M)
     r_ee = r_nn = sigma_m**2
-    ve, vn = (None, None) if fix.speed_mps is None else _velocity(fix)
+    ve, vn, said = None, None, 0.0
+    if fix.speed_mps is not None:
+        ve, vn = _velocity(fix)
+        if ve is None:
+            said = said_mps(fix) or 0.0
     # nearly no latitude lies on a step: asked of each fix, so that it is one sum
     if -ON_STEP_DEG <= lat_deg - round(lat_deg * SIXTH) / SIXTH <= ON_STEP_DEG and (
         (step_deg := rounded_deg(lat_deg, lon_deg)) > 0.0
@@ -61,8 +65,9 @@ def of_fix(fix: Fix, time_ns: int, model: Model, device: str = "") -> Measuremen
         r, stated = (step_deg * DEGREE_M) ** 2 / 12.0, True
         r_ee, r_nn = r_ee + r * math.cos(math.radians(lat_deg)) ** 2, r_nn + r
     return Measurement(
-        time_ns, device or sys.intern(fix.device), "fix", lat_deg, lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated
-    )
+        time_ns, device or sys.intern(fix.device), "fix", lat_deg, lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated,
+        False, False, said,
+    )  # fmt: skip
 
 
 def rounded_deg(lat_deg: float, lon_deg: float) -> float:

@@ -48,6 +48,7 @@ class _Seen(msgspec.Struct):
     Args:
         nis: the smallest among the motions, as the points of the history have it; whole: that of the bank's one Gaussian.
         doubted: whether looks make its receiver doubtful, so that it moves nothing.
+        hung: it only says its receiver's last place again, so that it moves nothing (``stuck``).
         odds: how much likelier a false measurement is than what the track does, a logarithm.
     """
 
@@ -58,6 +59,7 @@ class _Seen(msgspec.Struct):
     nis: float
     whole: float | None = None
     doubted: bool = False
+    hung: int = 0
     reason: str = ""
     odds: float | None = None
 
@@ -109,13 +111,14 @@ class Watch:
         window: dict[Measurement, None] = {}
         for one, core, (verdict, nis) in live.verdicts(model):
             # the same measurement, whether its receiver is believed or not
-            m = msgspec.structs.replace(one, doubted=False) if one.doubted else one
+            m = msgspec.structs.replace(one, doubted=False, hung=0) if one.doubted or one.hung else one
             window[m] = None
             seen = self._seen.get(m)
             if seen is None:
                 seen = self._seen[m] = _Seen(m, entry.seq, entry.received_ns, "", 0.0)
-            if (seen.outcome, seen.nis, seen.doubted) != (verdict, nis, one.doubted):
-                seen.outcome, seen.nis, seen.doubted = verdict, nis, one.doubted
+            outcome = "refused" if one.hung else verdict
+            if (seen.outcome, seen.nis, seen.doubted, seen.hung) != (outcome, nis, one.doubted, one.hung):
+                seen.outcome, seen.nis, seen.doubted, seen.hung = outcome, nis, one.doubted, one.hung
                 _weigh(seen, before, model)
             before = core
         for m in self._window:
@@ -358,6 +361,10 @@ def _weigh(seen: _Seen, before: Core | None, model: Model) -> None:
     """What the filter before a measurement made of it: its NIS, and why it was refused."""
     m = seen.m
     seen.whole, seen.reason, seen.odds = None, "", None
+    if seen.hung:
+        seen.reason = f"frozen: {m.device} says its last place again, to the digit, while it says that it goes" + (
+            f" {m.speed_mps:.0f} m/s" if m.speed_mps > 0.0 else "") + ": that is nothing of where it is"
+        return
     found = None if before is None else weighed(before, m, model)
     if before is None or found is None:
         seen.reason = "" if before is None or seen.outcome != "refused" else "more than 2,000 km from where it is"

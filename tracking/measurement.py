@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,8 @@ class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     ``here``: an operator, or looks that belie its receiver, vouch for it: the track is there, whatever else fits; so it is
     where a passive tag is read that may be elsewhere than what looks carry (``company``).
     ``doubted``: its receiver is belied (``belied``): it moves nothing, and says where the track may be instead.
+    ``said_mps``: how fast it says that it goes, where it does not say where to; 0: it says nothing.
+    ``hung``: it says its receiver's last place again while it says that it goes (``stuck``): it moves nothing; 2: beyond doubt.
     """
 
     time_ns: int
@@ -36,11 +39,18 @@ class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stated: bool = False
     here: bool = False
     doubted: bool = False
+    said_mps: float = 0.0
+    hung: int = 0
 
     @property
     def key(self) -> tuple[int, str, str]:
         """Two of one key are one measurement (rule 8: RMC and GGA of one second)."""
         return (self.time_ns, self.device, self.origin)
+
+    @property
+    def speed_mps(self) -> float:
+        """How fast it says that it goes, wherever to; 0 where it says nothing."""
+        return self.said_mps if self.ve_mps is None or self.vn_mps is None else math.hypot(self.ve_mps, self.vn_mps)
 
 
 def rank(m: Measurement) -> tuple[bool, float, float, float, float, float]:
@@ -66,4 +76,5 @@ def merged(old: Measurement, new: Measurement) -> Measurement:
 
     first = old if rank(old) <= rank(new) else new
     speed = old if speed_rank(old) <= speed_rank(new) else new
-    return msgspec.structs.replace(first, ve_mps=speed.ve_mps, vn_mps=speed.vn_mps, r_v=speed.r_v)
+    said_mps = max(old.said_mps, new.said_mps) if speed.ve_mps is None else 0.0
+    return msgspec.structs.replace(first, ve_mps=speed.ve_mps, vn_mps=speed.vn_mps, r_v=speed.r_v, said_mps=said_mps)

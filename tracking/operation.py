@@ -29,7 +29,7 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking import as_others, as_said, budget, copies, lifetime, rests
+from tracking import as_others, as_said, budget, copies, lifetime, rests, stuck
 from tracking.agenda import NEVER_NS
 from tracking.arms import FRESH_S
 from tracking.awaited import Waiting
@@ -485,6 +485,8 @@ class OperationFold:
         facts, belied = self._state.facts, self._state.deception.belied
         if belied and live.state.track_id in belied:
             out["belied"] = belied[live.state.track_id]
+        if live.state.track_id in self._state.deception.frozen:
+            out["frozen"] = self._state.deception.frozen[live.state.track_id]
         if (on := self._carrier(live) or self.tracker.companions.rides_on(live, self.tracker.log.crowd)):
             out["rides_on"] = on
         if not facts:
@@ -579,8 +581,6 @@ class OperationFold:
         held = self.holds(live, fix, time_ns)
         if not held and time_ns < s.ring.newest_ns:
             self._said_again(live, m, book)
-        if not false and not held and s.klass != STATION:
-            book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         spoken = state.deception.taken(s.track_id, m)
         doubted = state.clocks.may_be_behind(device)
         if live.rival(m) is not None and (doubted or _fell_back(s, m, came_ns, book.now_ns)):
@@ -590,10 +590,13 @@ class OperationFold:
             rests.ended(live, tracker.model(live), rested, m)
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
-        if outcome in ("beside", "refused") and live.hangs(device, tracker.model(live)):
+        hung = stuck.hung(s.ring, device, time_ns) if outcome in ("beside", "merged", "waits") else 0
+        if not false and not held and not hung and s.klass != STATION:
+            book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
+        if outcome in ("beside", "refused") and (hung or live.hangs(device, tracker.model(live))):
             outcome, held = "refused", True
         agree = live.agree(tracker.model(live)) if outcome == "refused" else 0
-        leap = state.deception.fix(live, m, said_mps(fix), outcome, self.allowed(), book, agree=agree, held=held,
+        leap = state.deception.fix(live, m, said_mps(fix), outcome, self.allowed(), book, agree=agree, held=held, hung=hung,
                                    top_mps=tracker.model(live).preset.max_speed_mps)  # fmt: skip
         if leap is not None:
             tracker.jumped(live, m, leap.text(), book)

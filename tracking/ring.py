@@ -20,9 +20,10 @@ import numpy as np
 
 from tracking.measurement import Measurement, Origin
 
-#: Of each: its time, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn (NaN where it states no velocity), which of the ring's kinds it
-#: is, and what became of it: a code of its owner's and its NIS.
+#: Of each: its time, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn (NaN where it states no velocity; then ve is how fast it says
+#: that it goes), which of the ring's kinds it is, and what became of it: a code of its owner's and its NIS.
 _ROW, _VALUES, _BECAME, _TIME = struct.Struct("q10d"), struct.Struct("q8d"), struct.Struct("2d"), struct.Struct("q")
+_PLACE = struct.Struct("2d")
 _WIDE, _SAID = _ROW.size, _VALUES.size
 #: Rows grow by so many at once, and by a part of what there is: most rings are short, and less than an eighth more would be an
 #: eighth (CPython's ``PyByteArray_Resize``).
@@ -35,8 +36,8 @@ WAS_USED = 1.0
 #: The rows of a ring without any; never written.
 _NOTHING = bytearray()
 
-#: What most measurements of a track have in common: device, origin, r_v, stated, here, doubted.
-Kind = tuple[str, Origin, float, bool, bool, bool]
+#: What most measurements of a track have in common: device, origin, r_v, stated, here, doubted, hung.
+Kind = tuple[str, Origin, float, bool, bool, bool, int]
 
 
 class Steps(NamedTuple):
@@ -88,10 +89,12 @@ class Ring:
         if not -self.n <= i < self.n:
             raise IndexError(i)
         time_ns, lat, lon, r_ee, r_en, r_nn, ve, vn, which = _VALUES.unpack_from(self._rows, _WIDE * (i % self.n))
-        device, origin, r_v, stated, here, doubted = self._of(which)
+        device, origin, r_v, stated, here, doubted, hung = self._of(which)
         if math.isnan(vn):
-            return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, None, None, r_v, stated, here, doubted)
-        return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, ve, vn, r_v, stated, here, doubted)
+            return Measurement(
+                time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, None, None, r_v, stated, here, doubted, ve, hung
+            )
+        return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, ve, vn, r_v, stated, here, doubted, 0.0, hung)
 
     def __iter__(self) -> Iterator[Measurement]:
         return map(self.__getitem__, range(self.n))
@@ -121,9 +124,10 @@ class Ring:
         _, lat, lon, r_ee, r_en, r_nn, ve, vn, which = _VALUES.unpack_from(self._rows, _WIDE * i)
         if lat != m.lat_deg or lon != m.lon_deg or r_ee != m.r_ee or r_en != m.r_en or r_nn != m.r_nn:
             return False
-        if (None, None) == (m.ve_mps, m.vn_mps) if math.isnan(vn) else (ve, vn) == (m.ve_mps, m.vn_mps):
-            return self._of(which) == (m.device, m.origin, m.r_v, m.stated, m.here, m.doubted)
-        return False
+        said = (None, None, ve) if math.isnan(vn) else (ve, vn, 0.0)
+        if said != (m.ve_mps, m.vn_mps, m.said_mps):
+            return False
+        return self._of(which) == (m.device, m.origin, m.r_v, m.stated, m.here, m.doubted, m.hung)
 
     @property
     def times_ns(self) -> array.array[int]:
@@ -153,15 +157,15 @@ class Ring:
         """One that is the newest, and what became of it."""
         ve, vn = m.ve_mps, m.vn_mps
         if ve is None or vn is None:
-            ve, vn = 0.0, math.nan
-        kind = m.device, m.origin, m.r_v, m.stated, m.here, m.doubted
+            ve, vn = m.said_mps, math.nan
+        kind = m.device, m.origin, m.r_v, m.stated, m.here, m.doubted, m.hung
         self.put(kind, m.time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, code, nis)
 
     def put(
         self, kind: Kind, time_ns: int, lat_deg: float, lon_deg: float, r_ee: float, r_en: float, r_nn: float, ve: float,
         vn: float, code: float, nis: float,
     ) -> None:  # fmt: skip
-        """``append`` of what a measurement says; vn NaN where it states no velocity."""
+        """``append`` of what a measurement says; vn NaN where it states no velocity, ve then how fast it says that it goes."""
         rows, n = self._rows, self.n
         if kind == self._first:
             which = 0
@@ -253,6 +257,10 @@ class Ring:
         """What the i-th has in common with others."""
         return self._of(_VALUES.unpack_from(self._rows, _WIDE * i)[8])
 
+    def place(self, i: int) -> tuple[float, float]:
+        """lat_deg and lon_deg of the i-th."""
+        return _PLACE.unpack_from(self._rows, _WIDE * i + _TIME.size)
+
     def alike(self, i: int, end: int) -> int:
         """How many from one to before another are of its kind."""
         if self.kinds is None:
@@ -268,8 +276,8 @@ class Ring:
     def _row(self, m: Measurement) -> bytes:
         ve, vn = m.ve_mps, m.vn_mps
         if ve is None or vn is None:
-            ve, vn = 0.0, math.nan
-        which = self._which((m.device, m.origin, m.r_v, m.stated, m.here, m.doubted))
+            ve, vn = m.said_mps, math.nan
+        which = self._which((m.device, m.origin, m.r_v, m.stated, m.here, m.doubted, m.hung))
         return _ROW.pack(m.time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, 0.0, 0.0)
 
     def _of(self, which: float) -> Kind:

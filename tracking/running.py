@@ -232,7 +232,7 @@ class Running:
     @property
     def stood_s(self) -> float:
         """``Core.stood_s``."""
-        return (self.updated_ns - (self.first_ns if self.moved_ns is None else self.moved_ns)) / NS
+        return max(0, self.updated_ns - (self.first_ns if self.moved_ns is None else self.moved_ns)) / NS
 
     @property
     def place(self) -> Place:
@@ -298,7 +298,7 @@ class Running:
             flags = SAME if device == self.last else 0
         else:
             return None
-        if m.origin != "fix" or m.here or m.doubted or (
+        if m.origin != "fix" or m.here or m.doubted or m.hung or (
             (device != self.device or self._which < 0) and not self._turned_to(device)
         ):  # fmt: skip
             return None
@@ -318,7 +318,7 @@ class Running:
         else:
             dt_s, table = 0.0, brought
         if ve is None or vn is None:
-            ve, vn = 0.0, _NAN
+            ve, vn = m.said_mps, _NAN
         lat_deg, lon_deg, r_en, r_nn = m.lat_deg, m.lon_deg, m.r_en, m.r_nn
         did = motion.follow(
             row, motion.awake_from, table, brought, motion.kinds, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, model.gate,
@@ -345,7 +345,7 @@ class Running:
             self.rival = outlived(rival, m, decides=True)
         told: Told = _TOLD.unpack_from(row, self._says)
         if into is not None:
-            kind = device, _FIX, m.r_v, stated, False, False
+            kind = device, _FIX, m.r_v, stated, False, False, 0
             into.put(kind, time_ns, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, WAS_USED, told[0])
         return told
 
@@ -357,9 +357,11 @@ class Running:
             table: that of the ring.
             said: (n, ``STEP``), to hold what the filter says after each, as far as a step of a trail says it.
         """
-        device, origin, r_v, stated, here, doubted = ring.kind(first)
+        device, origin, r_v, stated, here, doubted, hung = ring.kind(first)
         model, motion, base = self.model, self.motion, self.model.base
-        if self.rival is not None or self.receivers or device != self.last or origin != "fix" or here or doubted:
+        if self.rival is not None or self.receivers or device != self.last or origin != "fix":
+            return 0, []
+        if here or doubted or hung:
             return 0, []
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return 0, []

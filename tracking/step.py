@@ -70,6 +70,7 @@ from tracking.motion import (
 from tracking.rivals import AGREES_NIS, in_frame, outlived, witnessed
 from tracking.running import Running, runs
 from tracking.sides import after as sides_after
+from tracking.stuck import MOVES_MPS
 
 __all__ = [
     "Core", "Model", "Place", "Rival", "Verdict", "advance", "followed", "lasting", "placed", "predicted", "stayed", "unlearnt",
@@ -77,7 +78,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: ``beside``: it moves nothing: it is where its receiver's arm has it, while the first receiver is heard; or it is where the
-#: track is, and its receiver is not believed yet; or its receiver hangs (``hung``); or it is too rough to tell anything.
+#: track is, and its receiver is not believed yet; or its receiver hangs (``hung``, ``stuck``); or it is too rough.
 Verdict = Literal["began", "used", "refused", "moved", "beside"]
 
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
@@ -340,6 +341,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
         before, core = core.receivers, _received(core, m)
         one = arms.of(core.receivers, m.device)
+        if m.hung:
+            return _hung(core, m), "beside", 0.0
         if one is not None and one.hold is not None and one.hangs:
             if not one.hold.sure:  # it may have been left there
                 return _refused(replace(core, sides=None), m, model, math.inf)
@@ -359,6 +362,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         if lever is not None and arms.is_heard(core.receivers, m.time_ns):
             rival = core.rival if core.rival is not None and core.rival.device != m.device else None
             return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
+    if m.hung:
+        return _hung(core, m), "beside", 0.0
     if lever is None and _says_nothing(core, m, model):
         return replace(_agreed(core, m), time_ns=m.time_ns, run=0, recent=core.recent << 1 & 0xFF), "beside", 0.0
     usual = None if lever is not None else followed(core, m, model)
@@ -412,6 +417,16 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
 def _agreed(core: Core, m: Measurement) -> Core:
     """The Core whose rival has outlived a measurement that fits the track, or has not."""
     return core if core.rival is None else replace(core, rival=outlived(core.rival, m, decides=_decides(core, m)))
+
+
+def _hung(core: Core, m: Measurement) -> Core:
+    """The Core after a fix that only says its receiver's last place again: where it is it does not say, but how fast it goes,
+    whatever it did before.  Of another receiver than the one that is followed it says neither.
+    """
+    said = m.speed_mps
+    if m.device != core.device or not MOVES_MPS < said <= ANY_MEANS_MPS:
+        return replace(core, time_ns=m.time_ns)
+    return replace(core, time_ns=m.time_ns, moved_ns=m.time_ns, way=(*core.way[:6], max(core.way[6], said * said)))
 
 
 def _says_nothing(core: Core, m: Measurement, model: Model) -> bool:

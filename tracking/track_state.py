@@ -591,6 +591,17 @@ class LiveTrack:
             self._forget(first)
         return first is not None
 
+    def mark_hung(self, changed: list[tuple[int, int]]) -> int:
+        """Say of fixes of the ring, by their indices, how they hang (``stuck``); the time of the first of them."""
+        ring, waiting = self.state.ring, self.state.waiting
+        for i, hung in changed:
+            m = ring[i]
+            ring[i] = msgspec.structs.replace(m, hung=hung)
+            waiting[:] = [ring[i] if one == m else one for one in waiting]
+        first = min(i for i, _ in changed)
+        self._forget(first)
+        return ring.time_ns(first)
+
     def newest_fix(self, device: str, time_ns: int) -> Measurement | None:
         """The last fix of a device in the ring up to a time."""
         ring = self.state.ring

@@ -21,7 +21,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, Value
 from birddog.units import NS, iso_from_ns
-from tracking import readers
+from tracking import readers, stuck
 from tracking.anchor import apart_m
 from tracking.arms import TOGETHER_M, of
 from tracking.assign import Spot
@@ -189,12 +189,30 @@ class Tracker:
         Args:
             doubted: its time may be wrong, so that it is no second fix of that time.
         """
+        m, since_ns = self._stuck(live, m)
         outcome = self._into(live, m, book, doubted)
+        if m.origin == "fix" and m.time_ns < live.state.ring.newest_ns and outcome not in ("same", "old"):
+            changed = stuck.about(live.state.ring, m.device, m.time_ns)
+            since_ns = live.mark_hung(changed) if changed else since_ns
+        if since_ns is not None:
+            self.catch_up(live, book)
+            self.retell(live, since_ns, book)
         if live.state.foretold and outcome in ("began", "used", "moved", "old"):
             self.unforetold(live, [m.time_ns], [(m.lat_deg, m.lon_deg)], book)
         if m.origin == "fix" and outcome in ("used", "moved", "refused") and live.state.ring.has("tag_read"):
             self._read_elsewhere(live, m, book)
         return outcome
+
+    @staticmethod
+    def _stuck(live: LiveTrack, m: Measurement) -> tuple[Measurement, int | None]:
+        """A fix that is newer than all, marked where it only says its receiver's last place again (``stuck``); and since when
+        those before it are no measurements of a place either, where that is new.
+        """
+        ring = live.state.ring
+        if m.origin != "fix" or not ring.n or m.time_ns <= ring.newest_ns:
+            return m, None
+        m, changed = stuck.newest(ring, m)
+        return m, live.mark_hung(changed) if changed else None
 
     def read(self, live: LiveTrack, m: Measurement, rssi_dbm: float | None, book: Book) -> None:
         """A reader has read the track's tag: the first read of a window that says where it is is the measurement, whichever

@@ -31,6 +31,7 @@ from tracking.operation_state import OperationState, Owner
 from tracking.presets import STATION
 from tracking.running import Told
 from tracking.step import Model
+from tracking.stuck import concerns
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import SPED2, Tracker
 from tracking.turns import Turns
@@ -189,7 +190,10 @@ class Usual:
         """A late fix that takes its place in the ring, and is told of later, with others, or at once."""
         s, deception, tells = live.state, self._state.deception, book
         # also where it is jammed only since: what it says then may be its place of before, said again
-        if deception.jams(s.track_id, m.device, s.ring.newest_ns) or deception.taken(s.track_id, m) is not m:
+        if (
+            deception.jams(s.track_id, m.device, s.ring.newest_ns) or deception.taken(s.track_id, m) is not m
+            or concerns(s.ring, m)
+        ):  # fmt: skip
             return None
         before, waits = (s.gap_s, s.contact_ns, s.stored_ns), live.waits(m)
         if not waits and (s.waiting or self._tracker.log.items or not deception.passed(s.track_id, m)):

@@ -66,7 +66,7 @@ def test_a_frozen_fix_while_its_own_speed_says_that_it_moves(case):
     for t in range(100, 900, 10):
         said.say(t, fix("a", t, 15.0 * t, speed_mps=15.0, course_deg=90.0))
     assert said.happened("frozen")[0].end_ns == T0 + 100 * NS
-    assert said.happened("distrusted")[0].end_ns == T0 + 610 * NS
+    assert said.happened("distrusted")[0].end_ns == T0 + 620 * NS  # what it says while it hangs wins nothing back
 
 
 @pytest.mark.parametrize("every", [10, 60])
