@@ -431,7 +431,10 @@ def _scenario(path: str | None) -> tuple[dict[str, Sensor], tuple[float, float] 
         origin = value(said, "origin_lat", 0.0, ""), value(said, "origin_lon", 0.0, "")
         if not (abs(origin[0]) <= 90.0 and abs(origin[1]) <= 180.0):
             raise UsageError("degrees were expected", file=path, field="origin_lat")
-    return sensors, origin, value(said, "duration_s", 0.0, "")
+    duration_s = value(said, "duration_s", 0.0, "")
+    if not 0.0 <= duration_s <= SCENARIO_NS / NS:
+        raise UsageError(f"0 to {SCENARIO_NS // NS:,} s were expected", file=path, field="duration_s")
+    return sensors, origin, duration_s
 
 
 def _sensor(s: dict[str, Any], where: str, path: str, value: Any) -> Any:

@@ -76,7 +76,9 @@ class Watch:
         self._seen: dict[Measurement, _Seen] = {}
         self._window: dict[Measurement, None] = {}
         self._aside: list[dict[str, Any]] = []
-        self._points: list[dict[str, Any]] = []
+        #: The steps of a contact's trail, each as it is told by now; the entry that brought each.
+        self._points: dict[tuple[int, str], dict[str, Any]] = {}
+        self._brought: dict[tuple[int, str], Entry] = {}
         self.version, self.start = "", 0
         self.last: Entry | None = None
 
@@ -97,12 +99,18 @@ class Watch:
             if ours is not None:
                 self._left_out(live, entry, ours)
         for point in changes.points:
-            if point.track_id == self.track_id and point.origin == "sighting" and live is None and not point.withdrawn:
-                self._points.append(
-                    {"time": iso_from_ns(point.time_ns), "origin": point.origin, "device": point.device, "entry": entry.seq,
-                     "outcome": "used", "nis": point.nis, "nis_least": point.nis,
-                     "lat_deg": round(point.lat_deg, 7), "lon_deg": round(point.lon_deg, 7)}
-                )  # fmt: skip
+            if point.track_id != self.track_id or point.origin != "sighting":
+                continue
+            step = point.time_ns, point.step
+            if point.withdrawn:
+                self._points.pop(step, None)
+            elif live is None:
+                by = self._brought.setdefault(step, entry)  # later entries tell it anew
+                self._points[step] = {
+                    "time": iso_from_ns(point.time_ns), "received": iso_from_ns(by.received_ns), "entry": by.seq,
+                    "origin": point.origin, "device": point.device, "outcome": "used", "nis": point.nis,
+                    "nis_least": point.nis, "lat_deg": round(point.lat_deg, 7), "lon_deg": round(point.lon_deg, 7),
+                }  # fmt: skip
 
     def _read(self, live: LiveTrack, entry: Entry) -> None:
         """What the ring says now of its measurements; of those that are as they were, nothing new."""
@@ -176,7 +184,9 @@ class Watch:
         if row is None:
             return None
         live, presets = self.fold.live(self.track_id), self.fold.presets
-        found = [_seen_json(one) for one in self._seen.values()] + self._aside + self._points
+        sighted = {m.time_ns for m in self._seen if m.origin == "sighting"}  # of a tag that was a contact before
+        steps = [one for (time_ns, _), one in self._points.items() if time_ns not in sighted]
+        found = [_seen_json(one) for one in self._seen.values()] + self._aside + steps
         found.sort(key=lambda one: (one["time"], one["entry"]))
         models, hypotheses = _contact(row) if live is None else self._beliefs(live, at_ns, row)
         way = None if live is None else _way(live, self.fold.model(live), at_ns, self.fold.quiet_s(live), row)

@@ -472,3 +472,13 @@ def test_an_operation_that_there_is_none_of_and_times_that_cannot_be_are_refused
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert run("--journal", url, "--every", 10, "--from", 1767225650, "--to", 1767225649) == 2
     assert "--to: wants a time that is not before --from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("duration_s", [1e308, 1e12, 1e9, -5])
+def test_a_duration_that_is_no_scenarios_is_said(files, tmp_path, duration_s, capsys):
+    """1e308 was a fault of Birddog itself, and 1e12 rows without end."""
+    sensors = tmp_path / "long.json"
+    sensors.write_text(json.dumps(json.loads(files[1].read_text()) | {"duration_s": duration_s}))
+    assert run("--detections", files[0], "--sensors", sensors, "--every", 10) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"{sensors}: duration_s: 0 to 10,000,000 s were expected" in err and len(err.splitlines()) == 1

@@ -21,7 +21,7 @@ from birddog.model import (
     Start,
     pack,
 )  # fmt: skip
-from birddog.units import NS
+from birddog.units import NS, iso_from_ns
 from tracking.bank import MODES
 from tracking.explain import NAMES, Watch
 from tracking.fold import Fold
@@ -115,6 +115,25 @@ def test_an_anonymous_contact():
     said = explained([(0, Start(version="x", presets={})), *[scan(t) for t in range(5, 50, 5)]], "T4", 46)
     assert said["hypotheses"][0]["what"] == "an anonymous contact" and said["models"] == []
     assert {one["device"] for one in said["used"]} == {"radar"}
+
+
+def test_a_contacts_sightings_are_each_there_once_by_the_entry_that_brought_it():
+    """Looks that come in late tell later steps anew: one sighting stood up to 14 times, by entries that did not bring it."""
+    ring = tuple((4.0 + dx, 52.0 + dy) for dx, dy in ((-.1, -.1), (.1, -.1), (.1, .1), (-.1, .1), (-.1, -.1)))  # fmt: skip
+
+    def scan(t: float, came: float, off_m: float = 0.0) -> tuple:
+        lat, lon = HOME.geodetic(8.0 * t, off_m)
+        seen = Sighting(device="radar", time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, r_ee=100.0, r_en=0.0, r_nn=100.0)
+        return came, Scan(scan_id=f"s{t}", sensor="radar", time_ns=T0 + int(t * NS), footprint=ring, pd=0.9,
+                          clutter_per_km2=0.1, sightings=(seen,))  # fmt: skip
+
+    late = [scan(t, t + (13 if t % 15 == 0 else 1), off_m=t % 7) for t in range(5, 120, 5)]
+    body = sorted(late, key=lambda one: one[0])
+    said = explained([(0, Start(version="x", presets={})), *body], "T4", 140)
+    brought = {iso_from_ns(one.time_ns): k + 2 for k, (_, one) in enumerate(body)}
+    # the first two made it a contact, whose trail begins with the third
+    assert [one["time"] for one in said["used"]] == sorted(brought)[2:] and said["hypotheses"][0]["hits"] == len(brought)
+    assert all(one["entry"] == brought[one["time"]] and one["received"] for one in said["used"])
 
 
 def test_every_motion_has_a_name():
