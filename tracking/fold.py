@@ -77,7 +77,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         deaf_ns: the time of the newest entry that was erased as a passer-by's (``birddog.passersby``).
     """
 
-    form: Literal[55]
+    form: Literal[56]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -102,7 +102,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=55)
+        self._state = FoldState(form=56)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
