@@ -30,8 +30,6 @@ from birddog.units import NS
 from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.evidence import cell_deg
-from tracking.hung import digits_deg
 from tracking.leap import LEAP_MPS2, Leap, leapt
 from tracking.majority import lately
 from tracking.measurement import Measurement
@@ -40,14 +38,12 @@ from tracking.speeds import ALARM as WRONG_SPEED
 from tracking.speeds import UNSURE as UNSURE_SPEED
 from tracking.speeds import Leg, Speeds, begins, heard
 from tracking.step import ANY_MEANS_MPS
-from tracking.stuck import MOVES_MPS, STANDS, SURELY
+from tracking.stuck import MOVES_MPS, STANDS, SURELY, cells_of
 from tracking.track_state import LiveTrack, Outcome
 
 #: A fix that is the last one to the digit, so often in a row, while its own speed or another receiver says that it moves.
 #: What hangs beyond doubt, as its first words there have it, and says since that it stands is told of after so many.
 FROZEN_COUNT, FROZEN_AWAY_M, LONG_SAME = 4, 100.0, 30
-#: What is rounded is at one place for as long as it is in one cell: it says that it moves where it goes so many steps.
-CELLS = 3.0
 #: Of a way's steps, each so far at least, m, a byte is remembered: each of the newest, of a longer time one in so many,
 #: by its digits.  So many in a row, all of them different, that come again to the digit are a recording, wherever it is played.
 #: (one in so many, how many); of what everybody may hear, who are many, fewer are remembered.
@@ -560,8 +556,7 @@ def _frozen(
     why = ""
     if source.fast >= FROZEN_COUNT - 1 and said_mps is not None:
         gone_s = source.fast / source.same * (m.time_ns - source.same_ns) / NS
-        step_deg = max(cell_deg(m.lat_deg, m.lon_deg), digits_deg(m.lat_deg, m.lon_deg))
-        if said_mps * gone_s > CELLS * DEGREE_M * step_deg:
+        if said_mps * gone_s > cells_of(m):
             why = f"says that it goes {said_mps:.0f} m/s"
     if not why and hung == SURELY and source.same >= LONG_SAME:
         why = "it said there that it goes"

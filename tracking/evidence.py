@@ -30,6 +30,8 @@ DOUBTED_SIGMA_M = 500.0
 #: one, thousandths of a degree.  What lies on none of SIXTH (so far from it at most) lies on none of them; what lies on two
 #: decimals may as well be where somebody says that a place is.
 STEPS, SIXTH, ROUND, ON_STEP_DEG = (60.0, 600.0, 1000.0), 6000.0, 100.0, 5e-7
+#: Nothing that goes faster than this says so in earnest, m/s.
+FASTEST_MPS = 1e4
 #: A report's own second of the minute is believed to be so old at most when it is heard.
 LATE_NS = 45 * NS
 #: So far is the time that its receiver states from the report's own second in the minute that it means; half a minute.
@@ -98,7 +100,7 @@ def _unstated_sigma_m(fix: Fix, usual_m: float) -> float:
 def said_mps(fix: Fix) -> float | None:
     """How fast a fix says that it goes, m/s, whether it says where to or not; None: it says nothing of it."""
     speed = fix.speed_mps
-    return speed if speed is not None and 0.0 <= speed < 1e4 else None
+    return speed if speed is not None and 0.0 <= speed < FASTEST_MPS else None
 
 
 def _velocity(fix: Fix) -> tuple[float | None, float | None]:

@@ -138,8 +138,12 @@ def hangs(hold: Hold, other: Measured, apart_m: float) -> bool:
 
 def _under_way(hold: Hold) -> bool:
     """Whether what says that it goes so fast at a place cannot have been about to stop there, to its digits."""
-    cell_m = DEGREE_M * digits_deg(hold.lat_deg, hold.lon_deg)
-    return hold.said_mps >= PASSED_MPS and hold.said_mps**2 > 2.0 * BRAKES_MPS2 * CELLS * cell_m
+    return passes(hold.said_mps, CELLS * (DEGREE_M * digits_deg(hold.lat_deg, hold.lon_deg)))
+
+
+def passes(said_mps: float, within_m: float) -> bool:
+    """Whether what says that it goes so fast is under way, and cannot brake within so far."""
+    return said_mps >= PASSED_MPS and said_mps**2 > 2.0 * BRAKES_MPS2 * within_m
 
 
 def digits_deg(lat_deg: float, lon_deg: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import bisect
+import itertools
 import math
 import struct
 import sys
@@ -142,16 +143,17 @@ class Ring:
         time_ns: int = _TIME.unpack_from(self._rows, _WIDE * i)[0]
         return time_ns
 
+    def back(self, end: int, device: str) -> Iterator[int]:
+        """Which are the fixes of a device before the ``end``-th, the newest first."""
+        return (i for i in range(end - 1, -1, -1) if self.kind(i)[:2] == (device, "fix"))
+
+    def on(self, begin: int, device: str) -> Iterator[int]:
+        """Which are the fixes of a device from the ``begin``-th on, in their order."""
+        return (i for i in range(begin, self.n) if self.kind(i)[:2] == (device, "fix"))
+
     def last_fixes(self, device: str, most: int) -> list[int]:
         """The times of the last fixes of a device, in their order."""
-        found: list[int] = []
-        for i in range(self.n - 1, -1, -1):
-            kind = self.kind(i)
-            if kind[0] == device and kind[1] == "fix":
-                found.append(self.time_ns(i))
-                if len(found) == most:
-                    break
-        return found[::-1]
+        return [self.time_ns(i) for i in itertools.islice(self.back(self.n, device), most)][::-1]
 
     def append(self, m: Measurement, code: float = 0.0, nis: float = 0.0) -> None:
         """One that is the newest, and what became of it."""

@@ -23,14 +23,13 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator
 
 import msgspec
 
 from birddog.geo import DEGREE_M
 from birddog.units import NS
 from tracking.evidence import cell_deg
-from tracking.hung import BRAKES_MPS2, CELLS, PASSED_MPS, digits_deg
+from tracking.hung import CELLS, digits_deg, passes
 from tracking.measurement import Measurement
 from tracking.ring import Ring
 
@@ -39,22 +38,23 @@ from tracking.ring import Ring
 MOVES_MPS, SURE, STANDS, SURELY = 2.0, 3, 3, 2
 
 
+def cells_of(m: Measurement) -> float:
+    """How long three steps of a place's digits are, m: within them nobody sees that it goes."""
+    return CELLS * DEGREE_M * max(cell_deg(m.lat_deg, m.lon_deg), digits_deg(m.lat_deg, m.lon_deg))
+
+
 def hangs(run: list[Measurement], cut: bool) -> list[int]:
     """How each of the fixes of one receiver at one place in a row hangs (``Measurement.hung``).
 
     Args:
         cut: what was before the first of them left the ring: its mark holds.
     """
-    first, place = run[0], run[0]
-    cells_m = CELLS * DEGREE_M * max(cell_deg(place.lat_deg, place.lon_deg), digits_deg(place.lat_deg, place.lon_deg))
-
-    def passes(said_mps: float) -> bool:
-        return said_mps >= PASSED_MPS and said_mps**2 > 2.0 * BRAKES_MPS2 * cells_m
-
+    first = run[0]
+    cells_m = cells_of(first)
     marks, sure = [first.hung if cut else 0], cut and first.hung == SURELY
     # what left the ring, and hangs, said once or twice that it goes
     moves, way_m, fastest = (1, math.inf, math.inf) if cut and first.hung else (0, 0.0, 0.0)
-    since, stands, passed = 1, 0, not cut and passes(first.speed_mps)
+    since, stands, passed = 1, 0, not cut and passes(first.speed_mps, cells_m)
     for i in range(1, len(run)):
         m, said = run[i], run[i].speed_mps
         if said > MOVES_MPS:
@@ -66,8 +66,8 @@ def hangs(run: list[Measurement], cut: bool) -> list[int]:
             if stands >= STANDS and not sure:
                 moves, way_m, fastest = 0, 0.0, 0.0
         far = moves > 0 and way_m > cells_m
-        sure = sure or (far and (moves >= SURE or (passed and since == 1 and passes(fastest))))
-        hung = SURELY if sure else int(far and passes(fastest))
+        sure = sure or (far and (moves >= SURE or (passed and since == 1 and passes(fastest, cells_m))))
+        hung = SURELY if sure else int(far and passes(fastest, cells_m))
         if hung and moves:
             marks[since:] = [max(mark, 1) for mark in marks[since:]]
         marks.append(hung)
@@ -76,7 +76,7 @@ def hangs(run: list[Measurement], cut: bool) -> list[int]:
 
 def newest(ring: Ring, m: Measurement) -> tuple[Measurement, list[tuple[int, int]]]:
     """A fix that is to stand behind all of a ring, marked; and which of those before it are marked otherwise with it."""
-    last = next(_back(ring, ring.n, m.device), None)
+    last = next(ring.back(ring.n, m.device), None)
     if last is None or ring.place(last) != (m.lat_deg, m.lon_deg) or (
         m.speed_mps <= MOVES_MPS and not ring.kind(last)[6]
     ):  # fmt: skip
@@ -89,11 +89,11 @@ def newest(ring: Ring, m: Measurement) -> tuple[Measurement, list[tuple[int, int
 def about(ring: Ring, device: str, time_ns: int) -> list[tuple[int, int]]:
     """Which fixes of a receiver are marked otherwise, now that it has one of this time, or has none of it any more."""
     i = bisect.bisect_right(ring.times_ns, time_ns)
-    first = next(_back(ring, i, device), None)
+    first = next(ring.back(i, device), None)
     changed = []
     if first is not None:
         changed = _run(ring, first, device)
-    after = next(_on(ring, i, device), None)
+    after = next(ring.on(i, device), None)
     if after is not None and ring.kind(after)[6] and (first is None or ring.place(first) != ring.place(after)):
         changed += _run(ring, after, device)  # it was the same place as before, and is another now
     return changed
@@ -102,7 +102,7 @@ def about(ring: Ring, device: str, time_ns: int) -> list[tuple[int, int]]:
 def concerns(ring: Ring, m: Measurement) -> bool:
     """Whether a late fix may say something of which fixes are hung: it, or what comes after it, says a place again."""
     i = bisect.bisect_left(ring.times_ns, m.time_ns)
-    before, after = next(_back(ring, i, m.device), None), next(_on(ring, i, m.device), None)
+    before, after = next(ring.back(i, m.device), None), next(ring.on(i, m.device), None)
     here = m.lat_deg, m.lon_deg
     if before is not None and (ring.place(before) == here or ring.kind(before)[6]):
         return True
@@ -111,7 +111,7 @@ def concerns(ring: Ring, m: Measurement) -> bool:
 
 def hung(ring: Ring, device: str, time_ns: int) -> int:
     """How the last fix of a device up to a time hangs (``Measurement.hung``)."""
-    last = next(_back(ring, bisect.bisect_right(ring.times_ns, time_ns), device), None)
+    last = next(ring.back(bisect.bisect_right(ring.times_ns, time_ns), device), None)
     return 0 if last is None else ring.kind(last)[6]
 
 
@@ -120,7 +120,7 @@ def _run(ring: Ring, i: int, device: str) -> list[tuple[int, int]]:
     place = ring.place(i)
     at, cut = _before(ring, i, device, place)
     at.append(i)
-    for k in _on(ring, i + 1, device):
+    for k in ring.on(i + 1, device):
         if ring.place(k) != place:
             break
         at.append(k)
@@ -130,7 +130,7 @@ def _run(ring: Ring, i: int, device: str) -> list[tuple[int, int]]:
 def _before(ring: Ring, i: int, device: str, place: tuple[float, float]) -> tuple[list[int], bool]:
     """The fixes of a device before an index, in a row at one place, the oldest first; and whether the ring begins with them."""
     at: list[int] = []
-    for k in _back(ring, i, device):
+    for k in ring.back(i, device):
         if ring.place(k) != place:
             return at[::-1], False
         at.append(k)
@@ -139,12 +139,3 @@ def _before(ring: Ring, i: int, device: str, place: tuple[float, float]) -> tupl
 
 def _changed(ring: Ring, at: list[int], marks: list[int]) -> list[tuple[int, int]]:
     return [(i, mark) for i, mark in zip(at, marks, strict=True) if ring.kind(i)[6] != mark]
-
-
-def _back(ring: Ring, i: int, device: str) -> Iterator[int]:
-    """The fixes of a device before an index, the newest first."""
-    return (k for k in range(i - 1, -1, -1) if ring.kind(k)[:2] == (device, "fix"))
-
-
-def _on(ring: Ring, i: int, device: str) -> Iterator[int]:
-    return (k for k in range(i, ring.n) if ring.kind(k)[:2] == (device, "fix"))

@@ -605,16 +605,12 @@ class LiveTrack:
     def newest_fix(self, device: str, time_ns: int) -> Measurement | None:
         """The last fix of a device in the ring up to a time."""
         ring = self.state.ring
-        for i in range(bisect.bisect_right(ring.times_ns, time_ns) - 1, -1, -1):
-            if ring[i].origin == "fix" and ring[i].device == device:
-                return ring[i]
-        return None
+        return next((ring[i] for i in ring.back(bisect.bisect_right(ring.times_ns, time_ns), device)), None)
 
     def next_fix(self, device: str, time_ns: int) -> Measurement | None:
         """The first fix of a device in the ring from a time on."""
         ring = self.state.ring
-        later = range(bisect.bisect_left(ring.times_ns, time_ns), len(ring.times_ns))
-        return next((ring[i] for i in later if ring[i].origin == "fix" and ring[i].device == device), None)
+        return next((ring[i] for i in ring.on(bisect.bisect_left(ring.times_ns, time_ns), device)), None)
 
     def agree(self, model: Model) -> int:
         """How many of its newest fixes were refused in a row and say one other place."""
